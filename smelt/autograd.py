@@ -1,6 +1,7 @@
-"""PyTorch's `autograd`: gradients of tensors that were computed already.
+"""PyTorch's `autograd`: gradients of tensors that have been computed already.
 
-`smelt.grad` takes a function instead, and is what compiled code and higher derivatives read best.
+`smelt.grad` takes a function instead, which is more readable for compiled code and higher
+derivatives.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ __all__ = ["Variable", "backward", "enable_grad", "grad", "gradcheck", "no_grad"
 
 
 def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:
-    """Returns the tensor itself, which is all that a variable was."""
+    """Returns the tensor itself; in PyTorch variables are tensors, too."""
     return data.requires_grad_() if requires_grad else data
 
 
@@ -38,20 +39,20 @@ def grad(
     allow_unused: bool | None = None,
     materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
-    """Returns the gradients of tensors with respect to others, and leaves `.grad` alone.
+    """Returns the gradients of tensors with respect to others, without changing `.grad`.
 
     Args:
         outputs: a tensor or several; their gradients are added.
         inputs: a tensor or several that they were computed from.
-        grad_outputs: the gradient of each output itself, of its shape; 1 where it is None and the
+        grad_outputs: the gradient of each output itself, of its shape; 1 if it is None and the
             output is one number.
         retain_graph: without effect; a history lives as long as its tensors.
         create_graph: keep the history of the gradients, so that they can be differentiated again.
-        allow_unused: give None for an input that no output depends on, instead of an error.
-        materialize_grads: give zeros for it.
+        allow_unused: return None for an input that no output depends on, instead of an error.
+        materialize_grads: return zeros for such an input.
 
     Returns:
-        One gradient an input.
+        One gradient per input.
 
     Raises:
         GradientError: an output has no history, an input does not require a gradient, or no output

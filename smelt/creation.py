@@ -1,6 +1,6 @@
-"""Making tensors: from data, filled with a number, counted up, or like another one.
+"""Creating tensors: from data, filled with a number, as a range, or like another one.
 
-Inside a compiled step a filled tensor is one number repeated and a counted one is made of the
+Inside a compiled step a filled tensor is one repeated number and a range is computed from the
 index, so that nothing large is stored in the program.
 """
 
@@ -42,9 +42,9 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
 
     Args:
         data: a number, nested lists of numbers, a NumPy array, or a Tensor.
-        dtype: what to store; by default Python floats become float32, ints int64, bools bool, and
+        dtype: of the tensor; by default Python floats become float32, ints int64, bools bool, and
             arrays keep their dtype.
-        requires_grad: whether gradients are wanted for it.
+        requires_grad: whether gradients are computed for it.
 
     Raises:
         DTypeError: the data are not numbers, or of a dtype that Smelt does not have.
@@ -79,7 +79,7 @@ def as_tensor(data: Any, dtype: Any = None) -> Tensor:
 
     Args:
         data: a Tensor, a number, nested lists of numbers, or a NumPy array.
-        dtype: what to store; by default as `tensor` has it.
+        dtype: of the tensor; by default as in `tensor`.
     """
     if isinstance(data, Tensor):
         return data if dtype is None else data.to(dtype)
@@ -87,7 +87,7 @@ def as_tensor(data: Any, dtype: Any = None) -> Tensor:
 
 
 class TensorType:
-    """PyTorch's `FloatTensor` and its kin: a dtype that makes tensors when it is called.
+    """PyTorch's `FloatTensor` and similar types: a dtype that creates tensors when called.
 
     `FloatTensor(2, 3)` is zeros of a shape, `FloatTensor([2, 3])` a tensor with these elements.
     """
@@ -123,7 +123,7 @@ LongTensor: Final = TensorType(dtypes.int64)
 def from_numpy(array: np.ndarray) -> Tensor:
     """Returns a tensor that shares the array's memory, without a copy.
 
-    Tensors are values, so the array is marked read-only: change it no more, or use `smelt.tensor`.
+    Tensors are values, so the array is marked read-only: do not change it, or use `smelt.tensor`.
 
     Raises:
         DTypeError: the array's dtype is not one of Smelt's.
@@ -147,16 +147,16 @@ def from_numpy(array: np.ndarray) -> Tensor:
 def from_dlpack(source: Any, device: Any = None, copy: bool | None = None) -> Tensor:
     """Returns the contents of anything with `__dlpack__` (PyTorch, JAX, NumPy) as a tensor.
 
-    It shares the memory where it can: change the source no more, or give `copy=True`.
+    It shares the memory if possible: do not change the source, or set `copy=True`.
 
     Args:
         source: an array or tensor on the CPU, of any library.
         device: the CPU, or None.
-        copy: True for memory of its own, False for the source's, None for a copy where a dtype
-            that Smelt does not have is widened.
+        copy: True for a copy, False for the source's memory, None for a copy only if a dtype that
+            Smelt does not have is widened.
 
     Raises:
-        ArgumentError: `source` is no such thing, or lies on another device.
+        ArgumentError: `source` does not support DLPack, or is on another device.
         DTypeError: its dtype is not one of Smelt's.
     """
     if device is not None and not is_cpu(device) and device != dlpack.CPU:
@@ -218,7 +218,7 @@ def arange(start: float, end: float | None = None, step: float = 1, dtype: Any =
     """Returns start, start + step, ... below `end`; with one argument 0, 1, ... below it.
 
     The dtype is int64 when all arguments are ints, else float32, unless one is given. Element i is
-    start + i * step, each rounded by itself; for an integer dtype the arguments become integers
+    start + i * step, each rounded separately; for an integer dtype the arguments become integers
     first.
     """
     start, end = (0, start) if end is None else (start, end)
@@ -241,8 +241,8 @@ def arange(start: float, end: float | None = None, step: float = 1, dtype: Any =
 def linspace(start: float, end: float, steps: int, dtype: Any = dtypes.float32) -> Tensor:
     """Returns `steps` evenly spaced numbers from start to end, both included.
 
-    They are worked out in float64 from the nearer end; for an integer dtype the ends become
-    integers first.
+    They are computed in float64 from the nearer end; for an integer dtype the ends become integers
+    first.
     """
     if steps < 0:
         raise ArgumentError(f"linspace: the number of steps must not be negative: {steps}")
@@ -273,12 +273,12 @@ def eye(n: int, m: int | None = None, dtype: Any = dtypes.float32) -> Tensor:
 
 
 def one_hot(labels: Any, num_classes: int = -1, dtype: Any = dtypes.int64) -> Tensor:
-    """Returns 1 at each label's place along a new last axis of extent `num_classes`, else 0.
+    """Returns 1 at each label's index along a new last axis of size `num_classes`, else 0.
 
     Args:
-        labels: whole numbers, any shape.
-        num_classes: how many classes there are; -1 for one more than the largest label, which is
-            known eagerly only.
+        labels: integers, any shape.
+        num_classes: number of classes; -1 for one more than the largest label, which is known only
+            eagerly.
         dtype: of the result.
 
     Raises:
@@ -298,9 +298,9 @@ def one_hot(labels: Any, num_classes: int = -1, dtype: Any = dtypes.int64) -> Te
 
 
 def meshgrid(*vectors: Tensor | Sequence[Tensor], indexing: str = "ij") -> tuple[Tensor, ...]:
-    """Returns the vectors spread over a common grid; "xy" exchanges the first two axes.
+    """Returns the vectors broadcast over a common grid; "xy" exchanges the first two axes.
 
-    The vectors may stand in one list.
+    The vectors may be given in one list.
     """
     if indexing not in ("ij", "xy"):
         raise ArgumentError(f"meshgrid: indexing is 'ij' or 'xy', got {indexing!r}")

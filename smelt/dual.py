@@ -1,4 +1,4 @@
-"""Dual numbers: forward-mode differentiation as one meets it first, a number that carries its
+"""Dual numbers: forward-mode differentiation in its simplest form, a number that carries its
 derivative.
 
     x + dx eps,  eps^2 = 0:   f(x + dx eps) = f(x) + f'(x) dx eps
@@ -45,11 +45,11 @@ Number = Any  # a Dual, a Python or NumPy number, or a tensor of shape ()
 class Dual:
     """A number `x` and the derivative `dx` that it carries.
 
-    Comparisons look at the value alone, so `if x > 0` chooses a branch as plain numbers would.
-    There is no `float(dual)`: that would lose the derivative without a word; take `.x`.
+    Comparisons use only the value, so `if x > 0` chooses a branch as for plain numbers. There is no
+    `float(dual)`, which would silently lose the derivative; use `.x`.
 
-    Each `diff` and `grad` that is running has a perturbation of its own, by its level: the number
-    of those around it. Within an inner one, a dual of an outer one is a constant, and a value may
+    Each running `diff` and `grad` has its own perturbation, identified by its level: the number of
+    those around it. Within an inner one, a dual of an outer one is a constant, and a value may
     itself be such a dual.
     """
 
@@ -64,7 +64,7 @@ class Dual:
 
     @property
     def x(self) -> Any:
-        """The value, a float64 tensor of shape (); a Dual of the `diff` around where they nest."""
+        """The value, a float64 tensor of shape (); in nested calls a Dual of the outer `diff`."""
         return self._x
 
     @property

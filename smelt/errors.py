@@ -1,4 +1,4 @@
-"""Everything that Smelt raises on purpose, as one tree.
+"""All errors that Smelt raises deliberately, as one tree.
 
     SmeltError
     +-- ShapeError       operands whose shapes do not fit          (also a ValueError)
@@ -63,7 +63,7 @@ __all__ = [
 
 
 class SmeltError(Exception):
-    """The root of every error that Smelt raises on purpose; it says itself where it was raised."""
+    """The base of every error that Smelt raises deliberately; its text says where it was raised."""
 
     full_traceback: bool = False  # whether to show the frames within Smelt as well
 
@@ -75,7 +75,7 @@ class SmeltError(Exception):
 
     @property
     def message(self) -> str:
-        """What is wrong, without the place."""
+        """What is wrong, without the location."""
         return str(self.args[0])
 
     def __str__(self) -> str:
@@ -93,7 +93,7 @@ class ShapeError(SmeltError, ValueError):
 
 
 class DimensionError(ShapeError, TypeError):
-    """A tensor of shape () where one with at least one axis belongs, as in len(x)."""
+    """A tensor of shape () where one with at least one axis is needed, as in len(x)."""
 
 
 class DTypeError(SmeltError, TypeError):
@@ -101,15 +101,15 @@ class DTypeError(SmeltError, TypeError):
 
 
 class ArgumentError(SmeltError, ValueError):
-    """A setting outside the range in which it means something."""
+    """A setting outside its valid range."""
 
 
 class ArgumentTypeError(ArgumentError, TypeError):
-    """A value of a kind that a function does not take, a missing argument, a misspelt keyword."""
+    """A value of a type that a function does not take, a missing argument, a misspelled keyword."""
 
 
 class BoundsError(SmeltError, IndexError):
-    """An index or a label outside the axis that it points into."""
+    """An index or a label outside its axis."""
 
 
 class AssignmentError(SmeltError, TypeError):
@@ -121,11 +121,11 @@ class TraceError(SmeltError, RuntimeError):
 
 
 class GradientError(SmeltError, RuntimeError):
-    """A derivative that was asked for and does not exist."""
+    """A requested derivative that does not exist."""
 
 
 class NumericsError(SmeltError, FloatingPointError):
-    """A nan, or an infinity that was made of finite numbers, reached something that matters."""
+    """A nan, or an infinity made of finite numbers, reached a result, a state or a gradient."""
 
 
 class MovedError(SmeltError, RuntimeError):
@@ -133,7 +133,7 @@ class MovedError(SmeltError, RuntimeError):
 
 
 class ExchangeError(SmeltError, BufferError):
-    """Memory that cannot be shared with another library in the way that it asked for."""
+    """Memory that cannot be shared with another library in the requested way."""
 
 
 class StateError(SmeltError, KeyError):

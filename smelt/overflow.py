@@ -1,8 +1,8 @@
 """Overflow counts: how many results became infinite, zero or subnormal, by operation and line.
 
-Within `count_overflow` every operation runs by NumPy, compiled steps too, and is computed a second
-time in a wider dtype; a result counts where the two differ. That is slow and exact: for finding out
-whether float16 has range enough, or where gradients vanish.
+Within `count_overflow` every operation runs in NumPy, also in compiled steps, and is computed a
+second time in a wider dtype; a result counts if the two differ. This is slow but exact. It shows
+whether the range of float16 is sufficient, or where gradients vanish.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ __all__ = ["OverflowCount", "OverflowCounts", "count_overflow"]
 
 @dataclass(slots=True)
 class OverflowCount:
-    """What became of the results of one operation at one line.
+    """Counts for the results of one operation at one line.
 
     Attributes:
         operation: its name, such as "mul"; "cast" is a conversion between dtypes.
         dtype: of the results.
         module: the path of the module, or "".
         line: the user's line.
-        derivative: what the operation is a part of, such as "the backward of mul at train.py:7", or
-            "".
+        derivative: the derivative that the operation is a part of, such as "the backward of mul at
+            train.py:7", or "".
         results: how many numbers it computed.
         overflowed: how many are infinite, though the exact result is a finite number.
         to_zero: how many are 0, though the exact result is not.
@@ -62,7 +62,7 @@ class OverflowCount:
         return not (self.overflowed or self.to_zero or self.subnormal)
 
     def add(self, result: np.ndarray, exact: np.ndarray, operands: Sequence[np.ndarray]) -> None:
-        """Counts a result, as numbers, beside what it is in a wider dtype."""
+        """Counts a result, compared with the result in a wider dtype."""
         small = (result != 0) & (np.abs(result) < smallest_normal(self.dtype))
         for operand in operands:  # what only hands a number on does not count
             if small.any() and np.broadcast_shapes(operand.shape, result.shape) == result.shape:
@@ -74,7 +74,7 @@ class OverflowCount:
 
 
 class OverflowCounts:
-    """The counts of a block, by operation and line; printed, those that are not zero."""
+    """The counts of a block, by operation and line; printing shows those that are not zero."""
 
     def __init__(self) -> None:
         self._rows: dict[tuple[str, DType, Origin], OverflowCount] = {}
@@ -85,7 +85,7 @@ class OverflowCounts:
         return list(self._rows.values())
 
     def row(self, operation: str, dtype: DType, origin: Origin) -> OverflowCount:
-        """Returns the count of an operation at a line, a new one at first."""
+        """Returns the count of an operation at a line, a new one if there is none."""
         key = operation, dtype, origin
         if key not in self._rows:
             place = origin.module, origin.line, origin.derivative
@@ -109,16 +109,16 @@ class OverflowCounts:
 def count_overflow() -> Iterator[OverflowCounts]:
     """Counts, within the block, the results that leave the range of their dtype.
 
-    Operations run by NumPy, one by one and twice, those of compiled steps too. float16 and bfloat16
-    are storage, so what leaves their range does so in a "cast".
+    Operations run in NumPy, one by one and twice, also those of compiled steps. float16 and
+    bfloat16 are storage formats, so values leave their range in a "cast".
 
     Returns:
-        The counts, which grow while the block runs. `print` shows a line for each operation of
-        which something overflowed or underflowed.
+        The counts, which grow while the block runs. `print` shows a line for each operation with an
+        overflow or underflow.
 
     "Exact" is NumPy's longdouble, which on most CPUs reaches from 1e-4951 to 1e4932, and float64
-    for sums and products of float32. Those of float64 have no wider dtype: of them infinite results
-    out of finite operands count, and subnormal ones.
+    for sums and products of float32. For those of float64 there is no wider dtype: infinite results
+    of finite operands count, and subnormal ones.
 
     Example:
         >>> import smelt

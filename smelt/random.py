@@ -3,8 +3,8 @@
 A `Generator` is a seed and a counter, kept in a tensor, so that a compiled step reads and advances
 it like any other state. Every distribution is a composition over `random_bits` (Philox 4x32-10)
 from operations that IEEE arithmetic rounds exactly: + - * /, sqrt, comparisons, casts, bits. exp,
-log and sin differ in the last bit between NumPy and compiled code, so none is used;
-`smelt.exact_math` has what is needed instead.
+log and sin differ in the last bit between NumPy and compiled code, so they are not used;
+`smelt.exact_math` has exact replacements.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Generator:
     """A stream of random bits.
 
     `state` is a concrete int64 tensor [seed, counter], the same object for life: compiled steps
-    capture it and advance it in place. Draws from one generator in several threads are each whole,
-    but in which order they come is up to the threads; give each thread its own generator.
+    capture it and advance it in place. Draws from one generator in several threads are each
+    consistent, but their order depends on the threads; give each thread its own generator.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -68,16 +68,16 @@ class Generator:
         self.manual_seed(seed)
 
     def manual_seed(self, seed: int) -> Generator:
-        """Starts the stream of `seed` (any int; its lowest 64 bits count) from its beginning."""
+        """Restarts the stream with `seed` (any int; its lowest 64 bits count)."""
         with no_grad():
             self.state.copy_(np.array([_signed(int(seed)), 0], np.int64))
         return self
 
     def bits(self, *shape: Any) -> Tensor:
-        """Returns 32 random bits per element, as int32, and moves the stream on.
+        """Returns 32 random bits per element, as int32, and advances the stream.
 
         Raises:
-            ShapeError: an extent is negative.
+            ShapeError: a size is negative.
         """
         extents = _checked(extents_of(shape))
         rows = None if context.rows is None else context.rows.of(extents)
@@ -113,7 +113,7 @@ class Generator:
         return self.state + 0
 
     def set_state(self, state: Tensor) -> None:
-        """Goes on from a state that `get_state` returned."""
+        """Restores a state that `get_state` returned."""
         with no_grad():
             self.state.copy_(state)
 
@@ -139,11 +139,11 @@ def _restored(state: Tensor) -> Generator:
 
 
 class Rows:
-    """Which samples of a larger batch are at hand: `count` of `total`, from `first` on.
+    """Which samples of a larger batch this process has: `count` of `total`, from `first` on.
 
-    While it is the `rows` of the context, draws whose first axis is one of samples (its extent is
-    `count`, or a multiple, such as samples times heads) are what a draw for the whole batch would
-    have there, and move the generator on as far. Other draws are the same for each part.
+    While it is the `rows` of the context, draws whose first axis is the sample (its size is
+    `count`, or a multiple, such as samples times heads) are the corresponding part of a draw for
+    the whole batch, and advance the generator as far. Other draws are the same for each part.
     """
 
     def __init__(self, count: int, first: Any, total: int) -> None:
@@ -153,7 +153,7 @@ class Rows:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there are none, so that what is computed meanwhile does not count."""
+        """Whether there are none, so that what is computed meanwhile is ignored."""
         return not self.count
 
     def of(self, extents: Shape) -> tuple[Any, int] | None:
@@ -174,17 +174,17 @@ _default = Generator(0)
 
 
 def default_generator() -> Generator:
-    """Returns the generator that is used when none is given; its seed is 0 at first."""
+    """Returns the generator that is used when none is given; its initial seed is 0."""
     return context.generator or _default
 
 
 def drawing_from(generator: Generator) -> Block:
-    """Within the block a generator is this thread's default one: others keep their numbers."""
+    """Within the block a generator is this thread's default one; other threads are not affected."""
     return Block(context, generator=generator)
 
 
 def manual_seed(seed: int) -> Generator:
-    """Starts the default generator's stream of `seed` from its beginning; returns the generator."""
+    """Restarts the default generator's stream with `seed`; returns the generator."""
     return default_generator().manual_seed(seed)
 
 
@@ -199,7 +199,7 @@ def get_rng_state() -> Tensor:
 
 
 def set_rng_state(state: Tensor) -> None:
-    """Lets the default generator go on from a state that `get_rng_state` returned."""
+    """Restores a state of the default generator that `get_rng_state` returned."""
     default_generator().set_state(state)
 
 
@@ -253,7 +253,7 @@ def bernoulli(p: Any, size: Any = None, generator: Generator | None = None) -> T
     """Returns 1 with probability p (a number or tensor), else 0, in the dtype of p.
 
     Raises:
-        ArgumentError: a probability lies outside [0, 1].
+        ArgumentError: a probability is outside [0, 1].
     """
     p = p if isinstance(p, (int, float)) else as_tensor(p)
     _require((p >= 0) & (p <= 1), "bernoulli: a probability lies outside [0, 1]")
@@ -270,14 +270,14 @@ def randint(
     dtype: Any = dtypes.int64,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Returns whole numbers uniform in low..high - 1 (`randint(n, size)`: in 0..n - 1).
+    """Returns integers uniform in low..high - 1 (`randint(n, size)`: in 0..n - 1).
 
     64 random bits are scaled to the range, so that no number is more likely than another by more
     than one part in 2^64 / (high - low), or 2^63 / (high - low) for ranges beyond 2^31.
 
     Raises:
         ArgumentError: the range is empty or wider than 2^62.
-        DTypeError: the dtype lacks one of the numbers.
+        DTypeError: the dtype cannot represent one of the numbers.
     """
     if isinstance(high, (tuple, list)):  # PyTorch's randint(high, size)
         high, size = None, high
@@ -321,7 +321,7 @@ def randn(
     requires_grad: bool = False,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Returns standard normal numbers: the inverse distribution function of a uniform one.
+    """Returns standard normal numbers: the inverse distribution function of a uniform number.
 
     One bit gives the sign and 31 (float64: 63) the probability of the tail, so the tails reach
     6.3 (9.1) standard deviations.
@@ -397,7 +397,7 @@ def poisson(
     dtype: Any = dtypes.float32,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Returns Poisson counts: how many arrivals, exponentially apart, come before `rate`.
+    """Returns Poisson counts: the number of arrivals, exponentially apart, before time `rate`.
 
     A compiled step needs to know beforehand how many arrivals to draw, for each count
     max_rate + 12 sqrt(max_rate) + 12 (126 by default); more of them have a probability below 1e-20.
@@ -407,7 +407,7 @@ def poisson(
         size: by default the shape of `rate`.
         max_rate: an upper bound for every rate.
         dtype: of the counts.
-        generator: by default the default one.
+        generator: the default generator when None.
 
     Raises:
         ArgumentError: a rate is negative or above `max_rate`.
@@ -426,22 +426,22 @@ def multinomial(
     replacement: bool = False,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Returns places along the last axis, drawn in proportion to the weights that stand there.
+    """Returns indices along the last axis, drawn in proportion to their weights.
 
     Args:
         probabilities: weights, not negative, (K) or (N, K); they need not sum to 1.
-        num_samples: how many places to draw a row.
-        replacement: whether a place can be drawn again. Without it, exponential races decide:
-            place k arrives after an exponential time of rate p_k, and the first to arrive are
-            taken.
-        generator: by default the default one.
+        num_samples: number of indices to draw per row.
+        replacement: whether an index can be drawn again. Without replacement, exponential races
+            decide: index k arrives after an exponential time with rate p_k, and the first to arrive
+            are taken.
+        generator: the default generator when None.
 
     Returns:
         int64 (num_samples) or (N, num_samples).
 
     Raises:
         ArgumentError: a weight is negative, infinite or nan, all weights of a row are 0, or more
-            places are wanted than there are with a weight.
+            samples are requested than there are positive weights.
     """
     weights = wide(floating(probabilities).detach())
     _require((weights >= 0) & ~isinf(weights), "multinomial: a weight is negative, infinite or nan")

@@ -1,7 +1,7 @@
-"""The few switches of the library, changed for a block of code: `with smelt.settings(...)`.
+"""The few settings of the library, changed for a block of code: `with smelt.settings(...)`.
 
-A switch holds for the thread that set it, and ends with its block. Library code reads the present
-values from `current`, which stands in `switches.py`.
+A setting applies to the thread that set it, and ends with its block. Library code reads the current
+values from `current`, which is defined in `switches.py`.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ __all__ = ["current", "get", "settings"]
 
 
 class settings(Block):
-    """Sets switches for a block or, as a decorator, for a function; the others keep their values.
+    """Changes settings for a block or, as a decorator, for a function; others keep their values.
 
     Args:
         check_nan: True finds the operation that made a nan, or an infinity out of finite numbers,
-            once that has reached something: a result of a compiled step, a state, a gradient, or
-            Python that looks at the value. It raises NumericsError, which names the operation,
-            its operands, module and line, forward or backward. Compiled steps stay compiled, and
-            what a step had changed is as before. It holds for what begins within the block.
-        compile: False runs compiled steps eagerly, by NumPy, so that every value can be looked at.
-        full_traceback: True lets an error that ends a program, or a cell of a notebook, be shown
-            with the frames within Smelt too, not only with those of the user's own code. For a
-            whole program set the environment variable SMELT_FULL_TRACEBACK to 1.
-        threads: how many threads native code uses; the results do not depend on it. None (the start
-            value) lets the library choose.
-        verify: True checks the loops of every program, as they were written and as they were
-            optimized; otherwise they are checked once, before their first compilation.
+            once that has reached a result of a compiled step, a state, a gradient, or Python code
+            that looks at the value. It raises NumericsError, which names the operation, its
+            operands, module and line, forward or backward. Compiled steps stay compiled, and what
+            the step had changed is restored. It applies to steps that begin within the block.
+        compile: False runs compiled steps eagerly, in NumPy, so that every value can be inspected.
+        full_traceback: True shows an error that ends a program, or a notebook cell, with Smelt's
+            own frames too, not only with those of the user's code. For a whole program set the
+            environment variable SMELT_FULL_TRACEBACK to 1.
+        threads: number of threads of native code; the results do not depend on it. None (the
+            default) lets the library choose.
+        verify: True verifies the loops of every program, before and after optimization; otherwise
+            they are verified once, before their first compilation.
 
     Raises:
-        ArgumentTypeError: there is no such switch.
-        ArgumentError: `threads` is no whole number, or below 1; `check_nan` is no bool.
+        ArgumentTypeError: there is no such setting.
+        ArgumentError: `threads` is not an integer, or below 1; `check_nan` is not a bool.
 
     Example:
         >>> import smelt

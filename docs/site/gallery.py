@@ -21,12 +21,12 @@ smelt book show F2.3    # the program
 smelt book run F2.3     # the figure, as PNG and SVG
 ```
 
-What the functions are that draw them stands in [figures](../figures.md).
+The page on [figures](../figures.md) describes the functions that draw them.
 """
 
 
 def write(folder: Path) -> None:
-    """Draws all figures into a folder, with the page `index.md` beside them.
+    """Draws all figures into a folder, together with the page `index.md`.
 
     Raises:
         RuntimeError: a figure could not be drawn.
@@ -49,7 +49,7 @@ def _shown(figure: Entry, outcome: Outcome) -> Iterator[str]:
     yield f"### {figure.number}: {title}\n"
     yield f"{figure.text}\n"
     if outcome.state is State.NEEDS_DATA:
-        yield f"Was not drawn where this page was built:\n\n```text\n{outcome.error}\n```\n"
+        yield f"Not drawn when this page was built:\n\n```text\n{outcome.error}\n```\n"
         return
     # claims are the tests' business: some are about time, and a busy machine fails them
     if outcome.state not in (State.HOLDS, State.FAILS):

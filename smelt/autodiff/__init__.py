@@ -1,4 +1,4 @@
-"""Automatic differentiation: reverse mode, forward mode, and what is built on them."""
+"""Automatic differentiation: reverse mode, forward mode, and functions built on them."""
 
 from smelt.autodiff.check import gradcheck
 from smelt.autodiff.checkpoint import checkpoint

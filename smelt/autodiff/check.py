@@ -1,6 +1,4 @@
-"""`gradcheck`: are the derivatives of a function right? Compared with differences, and with each
-other.
-"""
+"""`gradcheck`: compares derivatives with finite differences, and with each other."""
 
 from __future__ import annotations
 
@@ -40,7 +38,7 @@ def gradcheck(
     atol: float = 1e-7,
     seed: int = 0,
 ) -> bool:
-    """Returns True when the derivatives of `function` at `inputs` agree with differences.
+    """Returns True if the derivatives of `function` at `inputs` agree with finite differences.
 
     For each float input, in float64, with a random direction v and random weights u of the outputs:
 
@@ -50,17 +48,18 @@ def gradcheck(
 
     Args:
         function: takes Tensors and returns a tree of Tensors; smooth around `inputs`.
-        inputs: Tensors, arrays or numbers, also all in one tuple, as PyTorch has them; float ones
-            are cast to float64, the others stay fixed.
+        inputs: Tensors, arrays or numbers, also all in one tuple, as in PyTorch; float inputs are
+            cast to float64, the others stay fixed.
         modes: which of "reverse" and "forward" to check.
-        order: 2 also checks the derivatives of each mode's derivative.
-        eps: the step of the differences.
-        rtol: how far off the derivatives may be: |got - expected| <= atol + rtol |expected|.
+        order: 2 also checks second derivatives in each mode.
+        eps: the step of the finite differences.
+        rtol: tolerance of the derivatives: |got - expected| <= atol + rtol |expected|.
         atol: see `rtol`.
-        seed: of the random directions.
+        seed: random seed of the directions.
 
     Raises:
-        GradientError: a derivative is wrong; names the mode, the input, what was expected and got.
+        GradientError: a derivative is wrong; the error names the mode, the input, and the expected
+            and actual values.
         ArgumentError: a mode or order that does not exist, or no float input.
     """
     if order not in (1, 2) or not modes or not set(modes) <= set(MODES):

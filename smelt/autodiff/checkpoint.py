@@ -1,9 +1,9 @@
-"""`checkpoint`: keep nothing of a stretch of computation, run it again when its gradient is wanted.
+"""`checkpoint`: saves memory by running a part of the computation again for its gradient.
 
-The stretch becomes one operation of the history. Its rules run the function once more and walk that
-run's history, so gradients of any order, forward mode, `vmap` and compiled steps need no code of
-their own. In a compiled step an optimization barrier keeps the second run from being merged with
-the first.
+This part becomes one operation of the history. Its rules run the function once more and walk that
+run's history, so gradients of any order, forward mode, `vmap` and compiled steps need no extra
+code. In a compiled step an optimization barrier keeps the second run from being merged with the
+first.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ Changes = dict[
 
 
 def checkpoint(function: Function, *arguments: Any, **options: Any) -> Any:
-    """Returns `function(*arguments, **options)`, computed again when its gradient is wanted.
+    """Returns `function(*arguments, **options)`, which is computed again for its gradient.
 
-    Less memory for more arithmetic: between forward and backward only the arguments and results are
-    kept, not what lies between. Random numbers and state (batch-norm statistics) are seen by the
-    second run as by the first, and changed once.
+    This trades arithmetic for memory: between forward and backward only the arguments and results
+    are kept, no intermediate values. The second run uses the same random numbers and state
+    (batch-norm statistics) as the first, and they are changed only once.
 
     Args:
-        function: takes and returns trees of Tensors; may use parameters of its own. It must compute
-            the same when it is called again.
-        arguments: what it is called with.
-        options: keyword arguments, passed on.
+        function: takes and returns trees of Tensors; may use other parameters. It must compute the
+            same when it is called again.
+        arguments: its positional arguments.
+        options: its keyword arguments.
 
     Raises:
         ArgumentError: the results that need a gradient have different dtypes.

@@ -3,8 +3,8 @@
 Its meaning is a function of Tensors. Its value, and its gradient where that has no history, are
 NumPy's and computed in a way that the single operations do not have: a whole sequence in one loop,
 all edges of a padded tensor in one array. Everything else runs the function and walks its history:
-forward mode, derivatives of higher order, batches of cotangents. Whoever applies one asks
-`is_plain` first, since in a trace, and with `check_nan`, the single operations are wanted.
+forward mode, derivatives of higher order, batches of cotangents. Code that applies one checks
+`is_plain` first, since in a trace, and with `check_nan`, the single operations are needed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from smelt.tracing.walk import forward_walk, reverse_walk
 
 
 def is_plain(*given: Any) -> bool:
-    """Returns whether this thread computes at once, watched by nobody, on tensors with numbers."""
+    """Returns whether this thread computes eagerly, without checks, on tensors with values."""
     return context.engine is EAGER and all(isinstance(x, Tensor) and not x.is_traced for x in given)
 
 

@@ -10,18 +10,18 @@ from smelt.errors import ArgumentError
 
 
 def jvp(function: Function, primals: Any, tangents: Any, has_aux: bool = False) -> tuple[Any, ...]:
-    """Returns `function(*primals)` and how it moves when the primals move along `tangents`.
+    """Returns `function(*primals)` and its directional derivative along `tangents`.
 
         tangent = J(primals) @ tangents
 
     Args:
         function: takes and returns trees of Tensors (returns `(result, aux)` with `has_aux`).
         primals: a tuple of its arguments, float Tensors or trees of them.
-        tangents: a tuple of the same trees, shapes and dtypes.
+        tangents: a tuple with the same trees, shapes and dtypes.
         has_aux: whether `function` returns more than its result.
 
     Returns:
-        `(result, tangent)`, two trees alike, or `(result, tangent, aux)`.
+        `(result, tangent)`, two trees of the same structure, or `(result, tangent, aux)`.
 
     Raises:
         ArgumentError, ShapeError, DTypeError: `tangents` do not fit `primals`.

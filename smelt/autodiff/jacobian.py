@@ -20,7 +20,7 @@ Numbers = int | tuple[int, ...]
 
 
 def jacfwd(function: Function, argnums: Numbers = 0) -> Function:
-    """Returns a function that gives the Jacobian, column by column: best for few inputs.
+    """Returns a function that computes the Jacobian column by column: best for few inputs.
 
     Args:
         function: takes trees of float Tensors and returns a tree of Tensors.
@@ -28,8 +28,8 @@ def jacfwd(function: Function, argnums: Numbers = 0) -> Function:
 
     Returns:
         A function of the same arguments. For an output of shape `m` and an input of shape `n` (any
-        number of axes each) the Jacobian has shape `(*m, *n)`; where outputs or arguments are trees
-        it is the outputs' tree, in each place the argument's.
+        number of axes each) the Jacobian has shape `(*m, *n)`; if outputs or arguments are trees,
+        it is a tree like the outputs, with a tree like the argument in place of each leaf.
     """
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
@@ -45,7 +45,9 @@ def jacfwd(function: Function, argnums: Numbers = 0) -> Function:
 
 
 def jacrev(function: Function, argnums: Numbers = 0) -> Function:
-    """Returns a function that gives the Jacobian, row by row: for few outputs; see `jacfwd`."""
+    """Returns a function that computes the Jacobian row by row: best for few outputs; see
+    `jacfwd`.
+    """
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
     def differentiated(*arguments: Any, **options: Any) -> Any:
@@ -61,10 +63,10 @@ def jacrev(function: Function, argnums: Numbers = 0) -> Function:
 
 
 def hessian(function: Function, argnums: Numbers = 0) -> Function:
-    """Returns a function that gives the second derivatives of a scalar function.
+    """Returns a function that computes the second derivatives of a scalar function.
 
     Forward over reverse: `jacfwd(jacrev(function))`. For an argument of shape `n` the result has
-    shape `(*n, *n)`; where the arguments are trees it is a tree of trees.
+    shape `(*n, *n)`; if the arguments are trees, it is a tree of trees.
     """
     return jacfwd(jacrev(function, argnums), argnums)
 

@@ -1,7 +1,7 @@
 """A function run once on fresh inputs, with its history: what every derivative starts from.
 
 Fresh inputs keep derivatives apart. Tangents and gradients are kept by the identity of the tensor
-that they belong to, and each recording makes tensors of its own, so a derivative inside another one
+that they belong to, and each recording makes its own tensors, so a derivative inside another one
 can never be mixed up with it ("perturbation confusion").
 """
 
@@ -45,7 +45,8 @@ def _warn_of_zero(what: str, which: str, reason: str) -> None:
 class RecordedInput(Tensor):
     """The stand-in for an argument of a function that is differentiated.
 
-    It knows whether something was computed from it. It is no variable: `x += 1` makes a new tensor.
+    It knows whether something was computed from it. It is not a variable: `x += 1` makes a new
+    tensor.
     """
 
     __slots__ = ("was_read",)
@@ -226,7 +227,7 @@ def tracked(x: Tensor, what: str) -> RecordedInput:
 def without_history(x: Tensor) -> Tensor:
     """Returns the same data as a tensor that was not computed from anything.
 
-    Unlike `detach`, which also stops the gradients of whoever differentiates around `vmap`.
+    Unlike `detach`, which also stops the gradients of a derivative around `vmap`.
     """
     bare = Tensor(x.stored, x.dtype)
     bare.share_version(x)

@@ -13,9 +13,9 @@ from smelt.tensor import Tensor
 
 
 def clear_gradients(tensors: Iterable[Tensor], set_to_none: bool = True) -> None:
-    """Forgets the gradients of tensors, or makes those that exist zeros.
+    """Clears the gradients of tensors, or sets those that exist to zeros.
 
-    Forgetting does not look at what is there: a compiled step then need not keep it.
+    Clearing does not read the gradient, so a compiled step need not keep it.
     """
     for x in tensors:
         if set_to_none:
@@ -27,7 +27,7 @@ def clear_gradients(tensors: Iterable[Tensor], set_to_none: bool = True) -> None
 def value_and_grad(
     function: Function, argnums: int | tuple[int, ...] = 0, has_aux: bool = False
 ) -> Function:
-    """Returns a function that gives `function`'s value and its gradient.
+    """Returns a function that computes `function`'s value and its gradient.
 
     Args:
         function: returns a scalar Tensor (or `(scalar, aux)` with `has_aux`).
@@ -37,11 +37,11 @@ def value_and_grad(
     Returns:
         A function of the same arguments that returns `(value, gradient)`; the gradient has the tree
         of the argument, or is a tuple of such when `argnums` is a tuple. Both keep a history only
-        where something outside needs it: a parameter that `function` caught and that requires a
-        gradient, or another derivative around this one.
+        if something outside needs it: a captured parameter that requires a gradient, or another
+        derivative around this one.
 
     Raises:
-        ShapeError: `function` returned something else than one number.
+        ShapeError: `function` did not return a single number.
         DTypeError: an argument to differentiate, or the value, is not a float.
     """
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
@@ -66,7 +66,9 @@ def _one_number(loss: Any) -> Tensor:
 
 
 def grad(function: Function, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Function:
-    """Returns a function that gives the gradient of `function` (and aux); see `value_and_grad`."""
+    """Returns a function that computes the gradient of `function` (and aux); see
+    `value_and_grad`.
+    """
     value_and_gradient = value_and_grad(function, argnums, has_aux)
 
     def differentiated(*arguments: Any, **options: Any) -> Any:

@@ -124,7 +124,9 @@ class Batching(NestedEngine):
             return tensor.lifted
 
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
-        """Refuses a `.grad` that would hold one gradient per example outside the `vmap`."""
+        """Raises an error for a `.grad` that would hold one gradient per example outside the
+        `vmap`.
+        """
         if value is not None and self.owns(value) and not self.owns(tensor):
             raise GradientError(
                 f"backward() inside vmap would leave one gradient per example in a tensor "
@@ -176,19 +178,20 @@ def vmap(function: Function, in_axes: Axes = 0, out_axes: Axes = 0) -> Function:
 
     Args:
         function: written for one example; takes and returns trees of Tensors.
-        in_axes: where the batch stands in the positional arguments: an axis, None for an argument
-            that all examples share, or a tuple with one entry per argument (each again an axis,
-            None, or a tree that begins like the argument). Keyword arguments are shared.
-        out_axes: where the batch shall stand in the results, in the same way.
+        in_axes: the batch axis of each positional argument: an axis, None for an argument that all
+            examples share, or a tuple with one entry per argument (each again an axis, None, or a
+            tree that begins like the argument). Keyword arguments are shared.
+        out_axes: the batch axis of the results, in the same way.
 
     Returns:
         A function of the same arguments with their batch axes.
 
-    Random numbers drawn inside are the same for every example (there is one generator); draw them
-    outside and pass them in to have them differ. State changed inside by `copy_` is changed once.
+    Random numbers drawn inside are the same for every example (there is one generator); to have
+    different ones, draw them outside and pass them in. State changed inside by `copy_` is changed
+    once.
 
     Raises:
-        ArgumentError: `in_axes` or `out_axes` does not fit, or nothing has a batch.
+        ArgumentError: `in_axes` or `out_axes` does not fit, or no argument has a batch axis.
         ShapeError: the batches have different sizes, or shared state would get a value per example.
     """
 

@@ -17,15 +17,15 @@ from smelt.starting import INTERRUPTED, STOPPED, loaded
 __all__ = ["main", "program_of_all"]
 
 DESCRIPTION = "Deep learning in which the whole training step is one native function."
-WRONG = 2  # the exit code for bad arguments, and for whatever else is wrong with what was asked
+WRONG = 2  # the exit code for bad arguments, and for any other mistake in the request
 LOST = 1  # the exit code when the output cannot be written
-CLOSED = 128 + signal.SIGPIPE  # what a shell expects of a program whose reader has gone
+CLOSED = 128 + signal.SIGPIPE  # what a shell expects from a program whose reader has gone
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code.
 
-    Where nobody reads the output any more, as behind `| head -1`, it ends without a word; a
+    If the reader of the output has closed the pipe, as in `| head -1`, it ends without a message; a
     training keeps what it has.
     """
     is_program = arguments is None

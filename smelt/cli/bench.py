@@ -1,4 +1,4 @@
-"""smelt bench: Smelt beside PyTorch, JAX and NumPy on this machine."""
+"""smelt bench: Smelt compared with PyTorch, JAX and NumPy on this machine."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def bench(
     json: Path | None = None,
     picture: Path | None = None,
 ) -> int:
-    """Time Smelt beside PyTorch, JAX and NumPy.
+    """Time Smelt, PyTorch, JAX and NumPy.
 
     Groups of cases: book (steps of nine networks), matmul (products of many sizes, of all four
     layouts), layers (single ones, forward and backward), and sweeps over sizes: mlp, convolution,
-    lstm, gru, transformer. Each side runs in a process of its own, in turn with the others. The
-    output has medians, half the interquartile range, and each side's time as a multiple of Smelt's
-    best. "limit" is what the arithmetic of the products would take at this machine's speed of
-    multiply-adds.
+    lstm, gru, transformer. Each side runs in its own process, in turn with the others. The output
+    has medians, half the interquartile range, and each side's time as a multiple of Smelt's best.
+    "limit" is the time that the arithmetic of the products would take at this machine's peak speed
+    of multiply-adds.
 
     Before anything is timed, the losses of the first steps of all sides are compared. A side whose
     library is missing is left out and named.

@@ -69,7 +69,8 @@ def run(
 ) -> int:
     """Run entries of the book, whole chapters, or all of it, and check what the book claims.
 
-    Entries run in the order of the book, each once, in whatever order they are named.
+    Entries run in the order of the book, each once, regardless of the order in which they are
+    given.
 
     Each entry's figures are written as PNG and SVG; book.html (page.html for chosen numbers) is one
     page with every program, result, figure and claim, that needs no other file.
@@ -141,7 +142,7 @@ class PlainProgress:
         self.done: int = 0
 
     def start(self, entry: Entry) -> None:
-        """Hears that an entry begins."""
+        """Called when an entry begins."""
 
     def end(self, outcome: Outcome) -> None:
         """Prints what became of an entry."""
@@ -156,7 +157,7 @@ class PlainProgress:
         )
 
     def stop(self) -> None:
-        """Hears that no entry follows."""
+        """Called when no entry follows."""
 
     def print(self, text: str) -> None:
         """Prints lines at once, so that they are seen through a pipe too."""

@@ -12,9 +12,9 @@ __all__ = ["completion"]
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
     """Print a script for shell completion of commands and options.
 
-    For bash, in the present shell: eval "$(smelt completion bash)"; for every shell from now on,
-    write it to ~/.local/share/bash-completion/completions/smelt. For zsh write it to a file _smelt
-    in a folder of $fpath, for fish to ~/.config/fish/completions/smelt.fish.
+    For bash, in the current shell: eval "$(smelt completion bash)"; for all future shells, write it
+    to ~/.local/share/bash-completion/completions/smelt. For zsh write it to a file _smelt in a
+    folder of $fpath, for fish to ~/.config/fish/completions/smelt.fish.
 
     Args:
         shell: which shell

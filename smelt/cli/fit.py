@@ -1,4 +1,4 @@
-"""smelt fit: from a table on disk to a trained, examined model, in one command."""
+"""smelt fit: from a table on disk to a trained and tested model, in one command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""smelt predict: what a trained model makes of tables or images, whichever it was trained on."""
+"""smelt predict: the predictions of a trained model for tables or images."""
 
 from __future__ import annotations
 

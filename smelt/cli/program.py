@@ -1,8 +1,8 @@
 """The program as cyclopts parses it: commands are functions, options their parameters.
 
-A parameter before `/` is a positional argument, one after `*` an option; its type says what may be
-written there, its default whether it may be left out, and the docstring what it means. What is said
-here is only what cyclopts cannot know: the limits of numbers, and which path a `~` stands for.
+A parameter before `/` is a positional argument, one after `*` an option. Its type says which values
+are allowed, its default whether it may be left out, and the docstring what it means. This module
+adds only what cyclopts cannot know: the limits of numbers, and which path a `~` stands for.
 
 A command's module is imported when the command is chosen, so `smelt --help` imports none of them.
 """
@@ -85,7 +85,7 @@ def _lacking(name: str, summary: str, members: Sequence[str]) -> Command:
 
 
 def command(function: Command) -> Command:
-    """Returns a command whose parameters say to cyclopts how they are read.
+    """Returns a command whose parameters tell cyclopts how to read them.
 
     Raises:
         ArgumentError: its docstring does not explain one of them.
@@ -163,7 +163,7 @@ def _path(text: str) -> Path:
 
 
 def explained(app: App, error: CycloptsError) -> str:
-    """Returns what is wrong with the arguments, and what to write."""
+    """Returns a message that says what is wrong with the arguments, and what to write."""
     chain = list(error.command_chain or ())
     line = " ".join([app.name[0], *chain])
     message = " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""smelt report, compare and runs: what came of trainings."""
+"""smelt report, compare and runs: the results of trainings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def report(run: Path, /, *, out: Path | None = None) -> int:
     """Write a web page about a run: settings, data, curves, mistakes, calibration, time.
 
     The page needs no script, no network and no other file. What is missing or damaged in the folder
-    is named on the page; all the rest is shown.
+    is named on the page; everything else is shown.
 
     Args:
         run: folder of a run of smelt train, smelt fit, or train.fit(..., run=folder)

@@ -16,7 +16,7 @@ __all__ = ["predict_command", "program", "resume_command"]
 def predict_command(
     run: Path, file: str | os.PathLike[str], options: Mapping[str, Any] | None = None
 ) -> str:
-    """Returns the command that shows what the model of a run makes of a file, with options."""
+    """Returns the command that predicts for a file with the model of a run, with options."""
     words = [f"{program()} predict {shlex.quote(str(run))} {_near(file)}"]
     for name, value in (options or {}).items():
         values = value if isinstance(value, list) else [value]
@@ -25,12 +25,12 @@ def predict_command(
 
 
 def resume_command(run: Path) -> str:
-    """Returns the command that goes on with a training that was ended."""
+    """Returns the command that continues an interrupted training."""
     return f"{program()} train --resume {shlex.quote(str(run))}"
 
 
 def program() -> str:
-    """Returns what starts this program when it is typed in the present folder."""
+    """Returns the command that starts this program from the current folder."""
     started, installed = Path(sys.argv[0]), shutil.which("smelt")
     if started.stem != "smelt":  # python -m smelt, or another program that calls `main`
         return f"{_near(sys.executable)} -m smelt"

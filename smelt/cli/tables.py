@@ -1,4 +1,4 @@
-"""Tables as the commands read and write them."""
+"""Reading and writing the tables of the commands."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OPTIONS = ("separator", "decimal", "thousands", "encoding", "comment", "skip_row
 
 
 def written_as(**options: Any) -> dict[str, Any]:
-    """Returns how a CSV file is written, for `read_table`; what is None is left out."""
+    """Returns the format of a CSV file, for `read_table`; options that are None are left out."""
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -53,8 +53,8 @@ def read_table(path: Path, written: Mapping[str, Any]) -> Table:
         written: what `written_as` returned.
 
     Raises:
-        ArgumentError: the ending is none of these, there are no rows, or a Parquet file is said
-            to be written in some way.
+        ArgumentError: the ending is none of these, there are no rows, or a CSV option is given
+            for a Parquet file.
         FileError: there is no such file, or it is damaged.
         MissingExtra: polars is not installed.
     """
@@ -71,13 +71,13 @@ def read_table(path: Path, written: Mapping[str, Any]) -> Table:
 
 
 def _with_separator(path: Path, written: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns how a file is written: one of tab-separated values says it by its name."""
+    """Returns the format of a file; the name of a .tsv file says that tabs separate its fields."""
     return {"separator": TAB, **written} if ending_of(path) == ".tsv" else dict(written)
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Within the block an error names the table that it is about; one about a file does already."""
+    """Within the block errors name the table; errors about a file already do."""
     try:
         yield
     except FileError:
@@ -88,7 +88,7 @@ def naming(path: Path) -> Iterator[None]:
 
 @contextmanager
 def in_words_of_commands() -> Iterator[None]:
-    """Within the block an error that says which argument to give says which option."""
+    """Within the block an error that names an argument names the option instead."""
     try:
         yield
     except SmeltError as error:
@@ -118,14 +118,14 @@ def write_beside(
     out: Path | None,
     written: Mapping[str, Any],
 ) -> None:
-    """Writes a table with further columns beside its own; a CSV file's fields stay as they are.
+    """Writes a table with additional columns; a CSV file's fields stay unchanged.
 
     Args:
         source: the file of the table.
         table: what `read_table` returned of it.
         columns: name -> values, one for each row; a column that the table has is replaced.
         out: a .csv, .tsv or .parquet file; standard output, as CSV, when None.
-        written: how the source is written, as in `read_table`.
+        written: the format of the source, as in `read_table`.
 
     Raises:
         FileError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""smelt train: a complete training from one command, one of its own for each recipe."""
+"""smelt train: a complete training in one command; each recipe has its own subcommand."""
 
 from __future__ import annotations
 

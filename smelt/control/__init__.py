@@ -1,4 +1,4 @@
-"""Structured control flow: loops and branches as operations, with gradients of their own."""
+"""Structured control flow: loops and branches as operations with gradients."""
 
 from smelt.control.cond import cond
 from smelt.control.scan import scan

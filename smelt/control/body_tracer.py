@@ -1,4 +1,4 @@
-"""Body: one iteration of a loop, or one branch, traced into a graph of its own.
+"""Body: one iteration of a loop, or one branch, traced into its own graph.
 
 `BodyTracer` is an engine like the one that traces a step. Tensors from outside that the body uses
 become inputs of the graph by identity (`captured`); those that it changes by `copy_` are noted, so
@@ -39,7 +39,7 @@ class Change:
 
     @property
     def contents(self) -> Tensor:
-        """The contents before the change as a tensor of its own, which is not changed with it."""
+        """The contents before the change as a separate tensor, which does not change with it."""
         return Tensor(self.tensor.lifted, self.tensor.dtype)
 
 
@@ -153,8 +153,8 @@ class BodyTracer(GraphBuilder, NestedEngine):
         return self._detached(node) if self._cuts and node.dtype.is_float else node
 
     def note_value(self, tensor: Tensor, what: str) -> None:
-        """Tells the engine outside that Python looked at a value; refuses one that this body
-        changes.
+        """Tells the engine outside that Python looked at a value; raises an error if this body
+        changes it.
         """
         if id(tensor) in self._changed:
             raise TraceError(_CHANGED_HERE.format(what, tensor.shape))
@@ -166,7 +166,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
         self.computed_again.add(data)
 
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
-        """Refuses a `.grad` that would be left outside, since it has a value per iteration."""
+        """Raises an error for a `.grad` left outside, since it would have a value per iteration."""
         if not self.holds(tensor._data):
             raise GradientError(_GRADIENT_LEFT.format(tensor.shape))
 

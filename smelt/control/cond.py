@@ -22,7 +22,7 @@ Function = Callable[..., Any]
 
 
 def cond(predicate: Any, then: Function, otherwise: Function, *operands: Any) -> Any:
-    """Returns `then(*operands)` if `predicate` holds, else `otherwise(*operands)`.
+    """Returns `then(*operands)` if `predicate` is true, else `otherwise(*operands)`.
 
     Eagerly this is Python's `if`. In a compiled step both functions are traced, and one of them
     runs. Inside `vmap`, where the choice may differ from example to example, both run.
@@ -30,12 +30,13 @@ def cond(predicate: Any, then: Function, otherwise: Function, *operands: Any) ->
     Args:
         predicate: a bool, or a bool Tensor of shape ().
         then: takes the operands, returns a tree of Tensors. It may use and change other tensors.
-        otherwise: the same; its result looks like that of `then` (tree, shapes and dtypes).
-        operands: what they are called with.
+        otherwise: likewise; its result must have the same tree, shapes and dtypes as that of
+            `then`.
+        operands: the arguments of both.
 
     Raises:
         DTypeError, ShapeError: the predicate is not one bool, or the results differ.
-        ArgumentError: the results form different trees, or `then` or `otherwise` is no function.
+        ArgumentError: the results form different trees, or `then` or `otherwise` is not a function.
 
     The name and the order of arguments are those of JAX's `lax.cond`.
     """

@@ -36,7 +36,7 @@ class Cond(Region):
     runs_one_body = True
 
     def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
-        """A branch of the bodies' vjps, each of which computes its body anew."""
+        """A branch of the bodies' vjps, each of which computes its body again."""
         flag, *given = inputs
         wanted = [place for place, needed in enumerate(needs[1:]) if needed]
 
@@ -55,7 +55,7 @@ class Cond(Region):
         return tuple(result)
 
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
-        """A branch of the bodies' tangents, each of which computes its body anew."""
+        """A branch of the bodies' tangents, each of which computes its body again."""
         flag, *given = inputs
         numbers = [k for k, node in enumerate(attributes["bodies"][0].outputs) if _is_float(node)]
 

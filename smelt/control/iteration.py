@@ -1,4 +1,4 @@
-"""Iteration: the operands of a scan, and one iteration of it computed anew inside another loop."""
+"""Iteration: the operands of a scan, and one iteration of it computed again inside another loop."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ScanOperands:
 
     @property
     def sliced(self) -> tuple[Tensor, ...]:
-        """What an iteration that is computed anew needs slices of."""
+        """What an iteration that is computed again needs slices of."""
         return (*self.residuals, *self.rows)
 
     @property
@@ -75,7 +75,7 @@ def scan_operands(
 
 
 class Iteration:
-    """One iteration of a loop, computed anew from its residuals, with its history.
+    """One iteration of a loop, computed again from its residuals, with its history.
 
     `slices` are those of the residuals and of the inputs. `given` are the tensors that stand for
     the leaves of its body, `values` those of all its nodes.

@@ -33,13 +33,13 @@ def scan(
 
         c[0] = initial;  c[t + 1], y[t] = body(c[t], x[t]);  returns c[T], stack(y)
 
-    Eagerly this is the Python loop that it looks like. In a compiled step `body` is traced once and
-    becomes a native loop: the trace, the code and the time to compile do not depend on the length.
+    Eagerly this is a Python loop. In a compiled step `body` is traced once and becomes a native
+    loop: the trace, the code and the compile time do not depend on the length.
 
     Args:
         body: takes the carry and one input, returns the next carry and an output (trees of
             Tensors; None for nothing). It may use and change other tensors.
-        initial: the carry of the first turn. Each tensor in it keeps its shape and dtype.
+        initial: the carry of the first iteration. Each tensor in it keeps its shape and dtype.
         inputs: a tree of Tensors of shape (T, ...); `body` gets (...) of each. None: no inputs.
         length: T; needed when there are no inputs.
         reverse: whether to go from the last input to the first. Output t still belongs to input t.
@@ -48,7 +48,7 @@ def scan(
         The last carry, and the outputs stacked along a new first axis, each (T, ...).
 
     Raises:
-        ArgumentError: no length, a negative one, or one that is not the inputs'.
+        ArgumentError: no length, a negative one, or one that differs from that of the inputs.
         ShapeError, DTypeError: the inputs differ in T, or a carry changes its shape or dtype.
 
     The name and the order of arguments are those of JAX's `lax.scan`.

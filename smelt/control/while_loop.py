@@ -1,4 +1,4 @@
-"""`while_loop`: a loop whose number of turns is known only when the step runs."""
+"""`while_loop`: a loop whose number of iterations is known only when the step runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Body = Callable[[Any], Any]
 def while_loop(
     condition: Condition, body: Body, initial: Any, *, max_steps: int | None = None
 ) -> Any:
-    """Runs `carry = body(carry)` as long as `condition(carry)` holds; returns the last carry.
+    """Runs `carry = body(carry)` while `condition(carry)` is true; returns the last carry.
 
     Eagerly this is Python's `while`. In a compiled step it is a native loop.
 
@@ -33,12 +33,12 @@ def while_loop(
         condition: takes the carry, returns a bool Tensor of shape ().
         body: takes the carry, returns the next one. It may use and change other tensors.
         initial: the first carry, a tree of Tensors; each keeps its shape and dtype.
-        max_steps: how often the body may run. It is an error if that is not enough. A compiled
+        max_steps: maximum number of iterations. It is an error if that is not enough. A compiled
             loop has a gradient in reverse mode only with `max_steps`, since memory for every
-            turn is laid out before the step runs; forward mode needs no limit.
+            iteration is planned before the step runs; forward mode needs no limit.
 
     Raises:
-        ArgumentError: `max_steps` is negative, or was reached before the condition failed.
+        ArgumentError: `max_steps` is negative, or was reached while the condition was still true.
         ShapeError, DTypeError: the carry changes its shape or dtype, or the condition is not one
             bool.
 

@@ -23,7 +23,7 @@ from smelt.tracing.walk import forward_walk
 
 
 class WhileLoop(Region):
-    """A loop that goes on as long as the first tensor it carries, a bool, holds.
+    """A loop that continues while the first tensor it carries, a bool, is true.
 
     Its operands are first contents of what it carries, then captured tensors; its results
     the last contents.
@@ -57,7 +57,7 @@ class WhileLoop(Region):
         return ResultCotangents(output.shape, results)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
-        """A loop that goes on while any example does; those that have ended keep what they have.
+        """A loop that continues while any example does; examples that have ended keep their values.
 
         It carries, last, the flag of every example.
         """

@@ -35,8 +35,8 @@ def read_npz(
         names: which arrays, in this order; all when None. Others are not read.
 
     Raises:
-        FileError: the file is missing, damaged, or no archive, or an array holds Python objects:
-            they are pickled, and a pickle can run whatever it wants.
+        FileError: the file is missing, damaged, or not an archive, or an array holds Python
+            objects: they are pickled, and a pickle can run any code.
         ArgumentError: there is no such array.
     """
     called = "NumPy archive" if isinstance(source, bytes) else os.fspath(source)
@@ -63,10 +63,11 @@ def read_hdf5(
         names: which arrays, as paths in the file such as "train/x"; all when None.
 
     Returns:
-        Path in the file -> array; texts have NumPy's type of texts.
+        Path in the file -> array; texts have a NumPy string type.
 
     Raises:
-        FileError: the file is missing, damaged, or no HDF5 file, or an array lies in another file.
+        FileError: the file is missing, damaged, or not an HDF5 file, or an array is in another
+            file.
         ArgumentError: there is no such array.
         MissingExtra: h5py is not installed.
     """

@@ -1,4 +1,4 @@
-"""Samples that are changed at random, in every epoch in another way."""
+"""Samples that are changed at random, differently in every epoch."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["Augmented", "generator_of"]
 
 
 class Augmented(Dataset):
-    """A dataset whose samples pass through a function with random numbers of their own.
+    """A dataset whose samples pass through a random function, each with its own random numbers.
 
-    The numbers follow from the seed, the epoch and the index of the sample: not from the order in
-    which samples are read, nor from the thread that reads them.
+    The numbers depend on the seed, the epoch and the index of the sample, but not on the order in
+    which samples are read, nor on the thread that reads them.
 
     Args:
-        dataset: where samples come from.
+        dataset: the samples.
         function: (sample, generator) -> the sample to use instead; all its random numbers come from
             the generator.
-        seed: of all the random numbers.
-        epoch: `DataLoader` counts it.
+        seed: seeds all random numbers.
+        epoch: number of the epoch; `DataLoader` sets it.
 
     Example:
         >>> import smelt
@@ -60,8 +60,6 @@ class Augmented(Dataset):
 
 
 def generator_of(seed: int, epoch: int, index: int) -> Generator:
-    """Returns the generator of a sample, with a seed that looks as if drawn at random, even for
-    numbers that are close.
-    """
+    """Returns the generator of a sample, with a well-mixed seed even for similar numbers."""
     text = f"{seed} {epoch} {index}".encode()
     return Generator(struct.unpack("<q", hashlib.blake2b(text, digest_size=8).digest())[0])

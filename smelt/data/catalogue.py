@@ -1,6 +1,6 @@
-"""The public data sets that Smelt reads: where each comes from, on what terms, its exact files.
+"""The public data sets that Smelt reads: their origin, license and exact files.
 
-What a file must be is said by its SHA-256, so it does not matter who serves it.
+Each file is verified by its SHA-256, so it does not matter which server provides it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class SourceFile:
     Attributes:
         size: bytes.
         sha256: of its contents, in hexadecimal digits.
-        urls: who serves it, tried from left to right.
+        urls: where to download it, tried from left to right.
     """
 
     size: int
@@ -34,7 +34,7 @@ class Source:
 
     Attributes:
         title: what it is.
-        origin: who made it, and when.
+        origin: its authors, and the year.
         licence: the terms of use, as far as its publishers state any.
         files: name -> file.
     """

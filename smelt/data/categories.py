@@ -23,7 +23,7 @@ rename(__name__, {"OneHot": "OneHotEncoder"})
 
 
 class Encoder(FittedTransform):
-    """The base of the two: the categories of each column, in the order of their places.
+    """The base of the encoders: the categories of each column, in the order of their indices.
 
     Attributes:
         categories_: for each column its categories, as Python's own values; None before `fit`.
@@ -43,18 +43,18 @@ class Encoder(FittedTransform):
             self.n_features_in_: int | None = len(given)
 
     def fit(self, x: Any, y: object = None) -> Self:
-        """Takes the categories from data, sorted; checks them, where they were given.
+        """Takes the categories from data, sorted; checks the data, if categories were given.
 
         Args:
             x: a column, an array (n, columns), or a table as in `as_table`, of text or numbers.
-            y: is not looked at.
+            y: ignored.
 
         Returns:
             The transform itself.
 
         Raises:
-            ArgumentError: there are no rows, a column lacks values, or holds a category that is
-                none of those given.
+            ArgumentError: there are no rows, a column has missing values, or has a category that is
+                not among those given.
             ShapeError: categories were given for another number of columns.
         """
         columns = self._columns_to_fit(x)
@@ -74,13 +74,13 @@ class Encoder(FittedTransform):
 
     @abstractmethod
     def inverse_transform(self, x: Any) -> Any:
-        """Returns the categories of what `transform` returned."""
+        """Returns the categories for the result of `transform`."""
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the categories, as plain values, for a file.
 
         Raises:
-            ArgumentError: nothing has been fitted yet.
+            ArgumentError: the transform has not been fitted yet.
         """
         self._require_fitted()
         return {"categories": self.categories_, "columns": self.feature_names_in_}
@@ -162,12 +162,13 @@ class Encoder(FittedTransform):
 
 
 class OneHotEncoder(Encoder):
-    """Makes of a category a row of zeros with a one in its place.
+    """Encodes a category as a row of zeros with a one at its index.
 
     Args:
-        categories: what there is, in the order of places: a list for a single column, a list of
-            lists for several; "auto" takes it from data by `fit`.
-        handle_unknown: "error" refuses a category that is not among them; "ignore" makes it zeros.
+        categories: the categories, in the order of their indices: a list for a single column, a
+            list of lists for several; "auto" takes them from the data in `fit`.
+        handle_unknown: "error" raises an error for an unknown category; "ignore" encodes it as
+            zeros.
 
     Attributes:
         categories_: for each column its categories; None before `fit`.
@@ -192,11 +193,11 @@ class OneHotEncoder(Encoder):
         """Returns the rows, float32 of shape (n, categories of all columns side by side).
 
         Args:
-            x: as in `fit`; of a table the columns of `fit` are taken, by name.
+            x: as in `fit`; from a table the columns of `fit` are taken, by name.
 
         Raises:
-            ArgumentError: nothing has been fitted yet, a value is unknown and may not be, or a
-                table lacks a column.
+            ArgumentError: nothing has been fitted yet, a value is unknown but must be known, or a
+                column is missing in a table.
             ShapeError: there is another number of columns.
         """
         places = self._places(self._columns_to_transform(x))
@@ -211,14 +212,14 @@ class OneHotEncoder(Encoder):
         """Returns the categories of rows that `transform` returned.
 
         Args:
-            x: (n, categories of all columns); the largest number of each column's part counts.
+            x: (n, categories of all columns); the largest number in each column's part counts.
 
         Returns:
-            A list or array of n values where a single column is known; an array (n, columns) of
-            several, a Table when one was fitted. Rows of zeros give None, or nan.
+            A list or array of n values for a single column; an array (n, columns) for several, a
+            Table if one was fitted. Rows of zeros give None, or nan.
 
         Raises:
-            ArgumentError: nothing has been fitted yet.
+            ArgumentError: the transform has not been fitted yet.
             ShapeError: there is another number of columns.
         """
         self._require_fitted()
@@ -235,10 +236,10 @@ class OneHotEncoder(Encoder):
         """Returns the names of the result's columns: that of the column, "_", the category.
 
         Args:
-            input_features: names in place of those of the table that was fitted.
+            input_features: names instead of those of the fitted table.
 
         Raises:
-            ArgumentError: nothing has been fitted yet.
+            ArgumentError: the transform has not been fitted yet.
             ShapeError: there is another number of names.
         """
         names = self._names_in(input_features)
@@ -247,18 +248,18 @@ class OneHotEncoder(Encoder):
         return [f"{name}_{category}" for name, known in pairs for category in known]
 
     def indices(self, column: Any) -> Tensor:
-        """Returns the place of each value of a column; `OrdinalEncoder` does that now."""
+        """Returns the index of each value of a column; `OrdinalEncoder` does that now."""
         warn("OneHotEncoder.indices is now done by OrdinalEncoder", DeprecationWarning)
         return as_tensor(self._places(self._columns_to_transform(column))[0])
 
 
 class OrdinalEncoder(Encoder):
-    """Makes of a category the number of its place, as `nn.Embedding` wants it.
+    """Encodes a category as its index, as `nn.Embedding` needs it.
 
     Args:
         categories: as in `OneHotEncoder`.
-        handle_unknown: "error" refuses a category that is not among them; "use_encoded_value" makes
-            `unknown_value` of it.
+        handle_unknown: "error" raises an error for an unknown category; "use_encoded_value" encodes
+            it as `unknown_value`.
         unknown_value: the number of an unknown category, -1 or one that no category has.
 
     Attributes:
@@ -290,14 +291,14 @@ class OrdinalEncoder(Encoder):
         self.unknown_value = unknown_value
 
     def transform(self, x: Any) -> Tensor:
-        """Returns the places, int64 of shape (n,) for a single column, else (n, columns).
+        """Returns the indices, int64 of shape (n,) for a single column, else (n, columns).
 
         Args:
-            x: as in `fit`; of a table the columns of `fit` are taken, by name.
+            x: as in `fit`; from a table the columns of `fit` are taken, by name.
 
         Raises:
-            ArgumentError: nothing has been fitted yet, a value is unknown and may not be, a table
-                lacks a column, or `unknown_value` is a category's number.
+            ArgumentError: nothing has been fitted yet, a value is unknown but must be known, a
+                column is missing in a table, or `unknown_value` is a category's number.
             ShapeError: there is another number of columns.
         """
         columns = self._columns_to_transform(x)
@@ -308,14 +309,15 @@ class OrdinalEncoder(Encoder):
         return as_tensor(places[:, 0].copy() if columns.single else places)
 
     def inverse_transform(self, x: Any) -> Any:
-        """Returns the categories of places that `transform` returned; None, or nan, of unknown.
+        """Returns the categories for indices that `transform` returned; None, or nan, for unknown
+        ones.
 
         Args:
-            x: whole numbers of shape (n,) or (n, columns).
+            x: integers of shape (n,) or (n, columns).
 
         Raises:
-            ArgumentError: nothing has been fitted yet.
-            BoundsError: a number is no place.
+            ArgumentError: the transform has not been fitted yet.
+            BoundsError: a number is not an index of a category.
             ShapeError: there is another number of columns.
         """
         self._require_fitted()

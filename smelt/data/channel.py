@@ -26,8 +26,8 @@ Value = TypeVar("Value")
 class Channel(Generic[Value]):
     """Passes values from any number of threads to any number of threads, each value to one.
 
-    What one thread sends arrives in the order in which it was sent. A full channel lets senders
-    wait, so that they are never more than `capacity` values ahead.
+    Values from one thread arrive in the order in which they were sent. If the channel is full,
+    senders wait, so that they are never more than `capacity` values ahead.
 
     As a context manager it closes itself, with the error of the block if there is one.
 
@@ -35,7 +35,7 @@ class Channel(Generic[Value]):
         capacity: values that may wait to be received.
 
     Raises:
-        ArgumentError: `capacity` is no whole number, or below 1.
+        ArgumentError: `capacity` is not an integer, or is below 1.
 
     Example:
         >>> with Channel(2) as channel:
@@ -56,9 +56,9 @@ class Channel(Generic[Value]):
         renew_after_fork(self)
 
     def renew(self) -> None:
-        """Gives the channel locks that nobody holds, in a process made by fork.
+        """Gives the channel new locks in a forked process.
 
-        What waited to be received waits there as well.
+        Values that were waiting to be received are kept.
         """
         # one lock, re-entrant: the collector of garbage may close a channel at any moment
         lock = threading.RLock()
@@ -66,11 +66,11 @@ class Channel(Generic[Value]):
         self._supply = threading.Condition(lock)
 
     def send(self, value: Value, timeout: float | None = None) -> None:
-        """Passes a value on; waits while the channel is full.
+        """Sends a value; waits while the channel is full.
 
         Args:
             value: goes to one receiver.
-            timeout: seconds to wait; None waits as long as it takes.
+            timeout: seconds to wait; None waits without a limit.
 
         Raises:
             ChannelClosed: the channel was closed before there was room.
@@ -91,7 +91,7 @@ class Channel(Generic[Value]):
         """Returns the next value; waits while the channel is empty.
 
         Args:
-            timeout: seconds to wait; None waits as long as it takes.
+            timeout: seconds to wait; None waits without a limit.
 
         Raises:
             ChannelClosed: the channel is closed, and everything has been received.
@@ -111,11 +111,12 @@ class Channel(Generic[Value]):
             raise ChannelTimeout(f"receive: the channel stayed empty for {timeout} s")
 
     def close(self, error: BaseException | None = None) -> None:
-        """Refuses whatever is sent from now on; receivers get what is left, and then the end.
+        """Closes the channel: sending becomes an error; receivers get the remaining values, then
+        the end.
 
         Args:
-            error: what receivers get in place of the end: it tells them that a sender failed. A
-                channel that is closed already keeps its end.
+            error: raised in receivers in place of the end: it tells them that a sender failed. It
+                is ignored if the channel is closed already.
         """
         with self._space:
             if not self._closed:
@@ -125,7 +126,7 @@ class Channel(Generic[Value]):
 
     @property
     def closed(self) -> bool:
-        """Whether the channel is closed; values may be left in it."""
+        """Whether the channel is closed; it may still contain values."""
         return self._closed
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Batches out of samples: trees of one structure, stacked leaf by leaf."""
+"""Combines samples to batches: trees of the same structure, stacked leaf by leaf."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ HINT = "make numbers of it, or say by collate_fn what a batch is"
 
 
 def collate(samples: Sequence[Any], indices: Sequence[int] | np.ndarray, path: str = "") -> Any:
-    """Returns samples of one structure as one tree of Tensors with a new first axis.
+    """Returns samples of the same structure as one tree of Tensors with a new first axis.
 
     Args:
         samples: trees of Tensors, arrays and numbers.
         indices: their numbers, for messages.
-        path: what was taken of each sample, such as `["label"]`, for messages.
+        path: the part of each sample, such as `["label"]`, for messages.
 
     Raises:
         ShapeError: samples have different structures or shapes.

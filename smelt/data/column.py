@@ -1,6 +1,6 @@
-"""Columns of tables: numbers or text, out of whatever holds them.
+"""Columns of tables: numbers or text, from many types of data.
 
-A library's own objects are read by their methods, so that none is imported that is not there.
+Objects of other libraries are read through their methods, so that no library is imported.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ MIDNIGHT = datetime.time()
 def as_column(values: Any, name: str = "") -> Column:
     """Returns values as a column: an array of numbers of shape (n,), or a list of n texts.
 
-    Dates and times become text as in ISO 8601, without the time where all are at midnight;
-    durations become seconds; categories become what they stand for; bools, integers and floats
-    stay, but a column of bools or integers that lacks values becomes float64, if that is exact.
+    Dates and times become text as in ISO 8601, without the time if all are at midnight; durations
+    become seconds; categories become their values; bools, integers and floats stay, but a column of
+    bools or integers with missing values becomes float64, if that is exact.
 
     Args:
-        values: a Tensor, a NumPy array, a column of pandas, polars or PyArrow, or anything to
-            iterate over that holds numbers, texts, dates, and None or nan for what is missing.
+        values: a Tensor, a NumPy array, a column of pandas, polars or PyArrow, or any iterable of
+            numbers, texts, dates, and None or nan for missing values.
         name: of the column, for messages.
 
     Raises:
-        ShapeError: an array has another number of axes than one.
+        ShapeError: an array does not have exactly one axis.
         DTypeError: the values are neither all numbers, nor all texts, nor all dates, or an integer
-            beside a missing value cannot be kept exactly.
+            in a column with missing values cannot be kept exactly.
     """
     if isinstance(values, Tensor):
         return _of_array(values.numpy(), name)
@@ -60,7 +60,7 @@ def library_of(value: Any) -> str:
 
 
 def is_missing(column: Column) -> np.ndarray:
-    """Returns in which rows of a column a value is missing, bool of shape (n,)."""
+    """Returns which rows of a column have missing values, bool of shape (n,)."""
     if isinstance(column, np.ndarray):
         return np.isnan(column)
     return np.array([value is None for value in column], bool)

@@ -1,4 +1,4 @@
-"""A thread that handles whatever is sent to it, in order, and loses none of it."""
+"""A thread that handles everything that is sent to it, in order, without loss."""
 
 from __future__ import annotations
 
@@ -61,18 +61,18 @@ class _Progress:
 
 
 class Consumer(Generic[Value]):
-    """Calls a function with each value that is sent, in a thread of its own.
+    """Calls a function with each value that is sent, in a separate thread.
 
-    The thread has the settings of the thread that made it. Whatever was sent is handled before
-    `close` returns, before the program ends, and when the consumer is dropped. After a failure
-    nothing more is handled: whoever sends, flushes or closes next gets the error.
+    The thread has the settings of the thread that created it. Everything that was sent is handled
+    before `close` returns, before the program ends, and before the consumer is deleted. After a
+    failure nothing more is handled: the next `send`, `flush` or `close` raises the error.
 
     Args:
-        handle: is called with one value at a time. It must not hold the consumer's owner, or that
-            one is never dropped.
-        capacity: values that may wait; who sends more has to wait as well.
+        handle: called with one value at a time. It must not refer to the consumer's owner, which
+            would then never be deleted.
+        capacity: number of values that may wait; `send` waits if there are more.
         name: of the thread.
-        finish: is called in the thread when all is over, in whatever way.
+        finish: called in the thread at its end, in any case.
     """
 
     def __init__(
@@ -96,18 +96,18 @@ class Consumer(Generic[Value]):
         self._thread.start()
 
     def send(self, value: Value, wait: bool = True) -> bool:
-        """Hands a value over; it is handled later.
+        """Queues a value, which is handled later.
 
         Args:
             value: what to handle.
             wait: whether to wait for room.
 
         Returns:
-            Whether it was handed over: only without `wait` it may not be.
+            Whether it was queued; always True with `wait`.
 
         Raises:
             ChannelClosed: the consumer is closed.
-            BaseException: what went wrong with an earlier value.
+            BaseException: the error of an earlier value.
         """
         self._progress.require_here()
         try:
@@ -126,14 +126,14 @@ class Consumer(Generic[Value]):
         self._progress.require_here()
 
     def check(self) -> None:
-        """Raises what went wrong with an earlier value; does not wait."""
+        """Raises the error of an earlier value, if any; does not wait."""
         self._progress.require_success()
 
     def flush(self) -> None:
         """Waits until everything that was sent is handled.
 
         Raises:
-            BaseException: what went wrong.
+            BaseException: the error of an earlier value.
         """
         progress = self._progress
         progress.require_here()
@@ -144,13 +144,13 @@ class Consumer(Generic[Value]):
         progress.require_success()
 
     def close(self, quiet: bool = False) -> None:
-        """Handles what is left, and ends the thread; more calls change nothing.
+        """Handles the remaining values, and ends the thread; further calls have no effect.
 
         Args:
-            quiet: whether what went wrong is of no interest any more.
+            quiet: whether to ignore an error of an earlier value.
 
         Raises:
-            BaseException: what went wrong.
+            BaseException: the error of an earlier value.
         """
         if self._progress.elsewhere:
             return  # what was sent before the fork is handled there

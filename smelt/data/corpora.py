@@ -17,15 +17,15 @@ CAPTIONS = {"train": "train", "val": "val", "test": "test_2016_flickr"}
 
 
 def load_sst2(split: str = "train", folder: Folder = None) -> tuple[list[str], Tensor]:
-    """Returns sentences of film reviews, and whether they praise (Socher et al. 2013).
+    """Returns sentences of film reviews, and whether they are positive (Socher et al. 2013).
 
     Args:
         split: "train" (6,920 sentences), "dev" (872) or "test" (1,821).
         folder: see `fetch`.
 
     Returns:
-        Sentences, in lower case, their tokens divided by single spaces; labels, int64 of shape
-        (n,), 1 for praise and 0 for blame.
+        Sentences, in lower case, with tokens separated by single spaces; labels, int64 of shape
+        (n,), 1 for positive and 0 for negative.
 
     Raises:
         ArgumentError: there is no such split.
@@ -54,7 +54,7 @@ def load_multi30k(split: str = "train", folder: Folder = None) -> tuple[list[str
         folder: see `fetch`.
 
     Returns:
-        English and French sentences, as people write them.
+        English and French sentences, in their original spelling.
 
     Raises:
         ArgumentError: there is no such split.

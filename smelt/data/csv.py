@@ -29,22 +29,22 @@ def read_csv(
 ) -> Table:
     r"""Returns a CSV file as a table.
 
-    A column gets the narrowest type that holds all of it: bool, int64, float64, text. Integers are
-    exact, or refused: those beyond int64, and those beyond 2^53 in a column that becomes float64
-    since a value of it is missing. Lines end with LF, CR LF or CR; empty ones are left out. Quotes
-    are read as Python's `csv` reads them. The file is read by several threads; one that is too
-    large for memory is read by `iterate_csv` or `CSVDataset`.
+    A column gets the narrowest type that holds all of it: bool, int64, float64, text. An integer
+    that cannot be represented exactly is an error: one beyond int64, or one beyond 2^53 in a column
+    that becomes float64 because of a missing value. Lines end with LF, CR LF or CR; empty ones are
+    skipped. Quotes are read as Python's `csv` reads them. The file is read by several threads; for
+    one that is too large for memory, use `iterate_csv` or `CSVDataset`.
 
     Args:
         source: a path, the contents, or an open file.
         columns: which columns, in this order; all when None.
-        **options: how the file is written, as `CSVFormat` lists it.
+        **options: the format of the file, as listed in `CSVFormat`.
 
     Raises:
-        FileError: the file is missing, or no CSV file, in another encoding, or separated by
-            something else; a row has another number of fields than the header; or a field does not
-            have the type asked for, or holds an integer that cannot be kept exactly. The message
-            names row and column.
+        FileError: the file is missing, is not a CSV file, or has another encoding or separator; a
+            row has another number of fields than the header; or a field does not have the type
+            asked for, or holds an integer that cannot be kept exactly. The message names row and
+            column.
         ArgumentError: a column does not exist, values are missing, or a setting is unknown.
         MissingExtra: polars is not installed.
 
@@ -84,7 +84,8 @@ def load_apple_stock(folder: Folder = None) -> Table:
 
 
 def load_titanic(folder: Folder = None) -> Table:
-    """Returns 891 passengers of the Titanic; Age, Cabin and Embarked lack values, which are kept.
+    """Returns 891 passengers of the Titanic; Age, Cabin and Embarked have missing values, which are
+    kept.
 
     The columns are PassengerId, Survived, Pclass, Name, Sex, Age, SibSp, Parch, Ticket, Fare,
     Cabin, Embarked.
@@ -97,7 +98,8 @@ def load_titanic(folder: Folder = None) -> Table:
 
 
 def load_california_housing(folder: Folder = None) -> Table:
-    """Returns 20,640 districts of California in 1990; total_bedrooms lacks values, which are kept.
+    """Returns 20,640 districts of California in 1990; total_bedrooms has missing values, which are
+    kept.
 
     The columns are longitude, latitude, housing_median_age, total_rooms, total_bedrooms,
     population, households, median_income, median_house_value, ocean_proximity (text).

@@ -1,4 +1,4 @@
-"""How a CSV file is written: the settings that all readers of CSV files share, in one place."""
+"""The format of a CSV file: the settings that all readers of CSV files share."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ missing: what becomes of a field without a value. "error" refuses it; "keep" mak
 nulls: which further texts stand for no value: "?", or ["?", "-"]. An empty field, NA, N/A, NaN,
     nan, null and NULL do so by themselves; with False only an empty field does.
 """
-PLACE = "**options: how the file is written, as `CSVFormat` lists it."
+PLACE = "**options: the format of the file, as listed in `CSVFormat`."
 Called = TypeVar("Called", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
 class CSVFormat:
-    """How a CSV file is written, and what becomes of it; ARGUMENTS says what each setting means."""
+    """The format of a CSV file, and how to read it; ARGUMENTS explains each setting."""
 
     separator: str | None = None
     encoding: str = "utf-8"
@@ -57,7 +57,7 @@ class CSVFormat:
 
     @classmethod
     def of(cls, function: str, options: Mapping[str, Any]) -> Self:
-        """Returns the format that a reader was asked for; raises when a setting is none."""
+        """Returns the format from a reader's options; raises if an option is unknown."""
         chosen = cls(**options)
         chosen._check_text(function)
         chosen._check_values(function)
@@ -65,19 +65,19 @@ class CSVFormat:
 
     @property
     def between(self) -> str:
-        """What stands between fields."""
+        """The field separator."""
         return "," if self.separator is None else self.separator
 
     @property
     def null_values(self) -> list[str]:
-        """The texts that stand for no value."""
+        """The texts that mean a missing value."""
         if isinstance(self.nulls, bool):
             return [""]
         return ["", *NULLS, *([self.nulls] if isinstance(self.nulls, str) else self.nulls)]
 
     @property
     def is_local(self) -> bool:
-        """Whether numbers are written in another way than Python's."""
+        """Whether numbers are written differently from Python's."""
         return self.decimal != "." or self.thousands is not None
 
     def _check_text(self, function: str) -> None:

@@ -1,4 +1,4 @@
-"""Records of CSV files as columns, parsed by polars; what it refuses is named by row and column."""
+"""Records of CSV files as columns, parsed by polars; errors name row and column."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Parser:
     Args:
         polars: the library.
         records: what gave them, whose header is known.
-        types: name -> the type that a column shall have: one of `TYPES`, or one of polars'.
-        written: how the file is written.
+        types: name -> the type of a column: one of `TYPES`, or one of polars'.
+        written: the format of the file.
         columns: which columns, in this order; all when None.
     """
 
@@ -55,14 +55,15 @@ class Parser:
     def frame(self, content: bytes, first_row: int = 0) -> Any:
         """Returns the data frame of contents, with types that hold every row.
 
-        The first rows mostly tell them; looking at all of them first would take ten times as long.
+        The first rows usually determine the types; inspecting all rows first would take ten times
+        as long.
 
         Args:
             content: the header, and records.
-            first_row: how many records stand before these in the file.
+            first_row: number of records before these in the file.
 
         Raises:
-            FileError: a field is not of the type asked for, or is no UTF-8.
+            FileError: a field does not have the requested type, or is not UTF-8.
         """
         self._texts = set()
         if self.written.is_local:
@@ -168,25 +169,25 @@ class Parser:
 
 
 def polars_type(polars: Any, kind: Any) -> Any:
-    """Returns the type of polars that one of `TYPES` stands for; one of polars' as it is."""
+    """Returns the polars type for one of `TYPES`; a polars type is returned unchanged."""
     return getattr(polars, TYPES[kind]) if isinstance(kind, type) and kind in TYPES else kind
 
 
 def values_of(
     name: str, series: Any, polars: Any, gaps: bool | None = None, first_row: int = 0
 ) -> Column:
-    """Returns a column of a data frame as one of a table.
+    """Returns a column of a data frame as a column of a table.
 
     Args:
         name: of the file, for messages.
         series: bools, integers, floats or texts.
         polars: the library.
-        gaps: whether the column lacks values somewhere, so that bools and integers become float64;
-            None looks.
-        first_row: how many rows stand before these in the file.
+        gaps: whether the column has missing values somewhere, so that bools and integers become
+            float64; None: determine it.
+        first_row: number of rows before these in the file.
 
     Raises:
-        FileError: an integer cannot be kept exactly.
+        FileError: an integer cannot be represented exactly.
     """
     lacking = bool(series.null_count()) if gaps is None else gaps
     if series.dtype == polars.String:

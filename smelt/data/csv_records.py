@@ -1,12 +1,12 @@
-r"""CSV files cut into records, as Python's `csv` reads them, for a parser that wants them regular.
+r"""CSV files divided into records, as Python's `csv` reads them, for a parser of regular files.
 
-What comes out has LF at the ends of lines, no empty lines, as many fields in every record as in
-the header, and quotes as RFC 4180 has them: a field that begins with one ends with one, and those
-inside are doubled. A file that is so already comes out as it is.
+The output has LF at the ends of lines, no empty lines, as many fields in every record as in the
+header, and quotes as in RFC 4180: a field that begins with a quote ends with one, and quotes inside
+are doubled. A file that is already regular is not changed.
 
-The bytes are looked at by NumPy, many at a time. Where quotes stand as RFC 4180 has them, a byte
-is inside a quoted field if an odd number of quotes stands before it. A block of which that is not
-true, such as `5" pipe,a ""word""`, is taken apart field by field and written anew.
+NumPy inspects many bytes at a time. If quotes are as in RFC 4180, a byte is inside a quoted field
+if it follows an odd number of quotes. A block for which this is not true, such as
+`5" pipe,a ""word""`, is split field by field and rewritten.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class CSVRecords:
 
     Args:
         name: of the file, for messages.
-        separator: what stands between fields, one byte.
+        separator: the field separator, one byte.
         names: of the columns, in place of those in the header.
 
     Attributes:
@@ -57,15 +57,15 @@ class CSVRecords:
         self._field = field_pattern(self.separator)
 
     def take(self, block: bytes, last: bool) -> tuple[bytes, int]:
-        """Returns the whole records with which a block begins, and how many of its bytes they are.
+        """Returns the complete records at the beginning of a block, and their number of bytes.
 
         Args:
-            block: the file from where the records before have ended.
+            block: the file from the end of the previous records on.
             last: whether the file ends with the block.
 
         Raises:
-            FileError: a quote stays open, a record has another number of fields than the header,
-                or the header has no names that differ.
+            FileError: a quote is not closed, a record has a different number of fields than the
+                header, or names in the header are repeated.
         """
         if last and not block.endswith((b"\n", b"\r")):
             records, used = self.take(block + b"\n", last) if block else (b"", 0)
@@ -198,7 +198,7 @@ class CSVRecords:
 
 
 def field_pattern(separator: bytes) -> re.Pattern[bytes]:
-    """Returns the pattern of a field and of what stands behind it: quoted, beside it, plain."""
+    """Returns the regular expression of a field and the text after it."""
     between = re.escape(separator)
     return re.compile(
         rb'(?:"((?:[^"]|"")*+)"([^%b\r\n]*)|(?!")([^%b\r\n]*))(%b|\r\n|\r|\n|\Z)'
@@ -220,7 +220,7 @@ def fields_of(line: bytes, field: re.Pattern[bytes], separator: bytes) -> Iterat
 def regular(
     name: str, content: bytes, separator: str, names: Sequence[str] | None = None
 ) -> tuple[bytes, CSVRecords]:
-    """Returns a whole file in regular form, and what was learned about it.
+    """Returns a whole file in regular form, and the state of the reader.
 
     Raises:
         FileError: as `CSVRecords.take`, or there is no header.
@@ -304,12 +304,12 @@ def _decoded(name: str, field: bytes) -> str:
 
 
 def not_utf8(name: str, content: bytes, first_row: int) -> FileError | None:
-    """Returns the error of contents that are not UTF-8; None where they are.
+    """Returns the error for contents that are not UTF-8; None if they are.
 
     Args:
         name: of the file.
         content: the header, and records.
-        first_row: how many records stand before these.
+        first_row: number of records before these.
     """
     try:
         content.decode()
@@ -325,6 +325,6 @@ def not_utf8(name: str, content: bytes, first_row: int) -> FileError | None:
 
 
 def shown(line: bytes) -> str:
-    """Returns a line for a message, not too long."""
+    """Returns a line for a message, shortened if it is long."""
     text = line.decode(errors="replace")
     return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -1,4 +1,4 @@
-"""CSV files larger than memory, read block by block, with the types that the whole file has."""
+"""CSV files larger than memory, read block by block, with the types of the whole file."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ BLOCK = 1 << 24  # bytes that are read at a time
 @checked_methods
 @documents_format
 class CSVDataset(IterableDataset):
-    """The rows of a CSV file as Tables of some rows each, without the file ever being in memory.
+    """The rows of a CSV file as Tables of some rows each, without loading the whole file.
 
-    The file is read once when the dataset is made, to learn types and missing values, and once an
-    epoch. All Tables together are the Table that `read_csv` gives, with the same types.
+    The file is read once when the dataset is created, to infer types and missing values, and once
+    per epoch. All Tables together are the Table that `read_csv` returns, with the same types.
 
     Args:
         path: the file.
-        batch_size: rows of a Table; the last one may have fewer.
+        batch_size: rows per Table; the last one may have fewer.
         columns: which columns, in this order; all when None.
-        **options: how the file is written, as `CSVFormat` lists it.
+        **options: the format of the file, as listed in `CSVFormat`.
 
     Attributes:
         rows: how many rows there are.
@@ -191,9 +191,9 @@ def iterate_csv(
 
     Args:
         path: the file.
-        batch_size: rows of a Table; the last one may have fewer.
+        batch_size: rows per Table; the last one may have fewer.
         columns: which columns, in this order; all when None.
-        **options: how the file is written, as `CSVFormat` lists it.
+        **options: the format of the file, as listed in `CSVFormat`.
 
     Raises:
         SmeltError: as `CSVDataset`.

@@ -1,4 +1,4 @@
-"""The text of a CSV file as UTF-8 with a header, whatever it was: block by block."""
+"""Converts the text of a CSV file to UTF-8 with a header, block by block."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 def text_blocks(name: str, blocks: Iterable[bytes], written: CSVFormat) -> Iterator[bytes]:
-    """Yields a file in UTF-8 without a mark, left out lines and comments, with a header.
+    """Yields a file in UTF-8 with a header, without byte order mark, skipped lines and comments.
 
     Args:
         name: of the file, for messages.
         blocks: its bytes, in pieces of any size.
-        written: how it is written.
+        written: the format of the file.
 
     Raises:
-        FileError: bytes are none of the encoding, or fields look separated by something else.
+        FileError: bytes are invalid in the encoding, or the fields seem to have another separator.
     """
     text = _without_mark(_in_utf8(name, blocks, written.encoding))
     text = _after_lines(text, written.skip_rows)

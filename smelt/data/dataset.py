@@ -1,4 +1,4 @@
-"""Datasets: collections of samples that are found by number."""
+"""Datasets: collections of samples with indices."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["ConcatDataset", "Dataset", "IterableDataset", "Subset", "TensorDatas
 
 
 class Samples(Protocol):
-    """What serves as a dataset: a `Dataset`, a list, or any object with these two methods."""
+    """Anything that can be a dataset: a `Dataset`, a list, or any object with these two methods."""
 
     def __len__(self) -> int:
         """Returns the number of samples."""
@@ -31,10 +31,10 @@ class Samples(Protocol):
 
 
 class Dataset(ABC):
-    """Samples that are found by number; a subclass says how many there are and what each one is.
+    """Samples with indices; a subclass defines their number and each sample.
 
-    Not every dataset need be one: where Smelt wants a dataset, a list will do, and so will any
-    object with `__len__` and `__getitem__`.
+    A dataset need not be a subclass: Smelt accepts a list, and any object with `__len__` and
+    `__getitem__`.
     """
 
     @abstractmethod
@@ -69,16 +69,18 @@ class Dataset(ABC):
         return type(self).__name__
 
     def at_epoch(self, epoch: int) -> Dataset:
-        """Returns the dataset as it is in an epoch: itself, unless a subclass changes in time."""
+        """Returns the dataset for an epoch: itself, unless a subclass changes from epoch to
+        epoch.
+        """
         return self
 
 
 class IterableDataset(ABC):
     """Samples that come one after the other, such as the lines of a file too large for memory.
 
-    A subclass says by `__iter__` how they come; `__len__` is welcome. A `DataLoader` iterates over
-    it once an epoch, in one thread or process, whatever the number of workers, so that each sample
-    comes once and in the same order. (In PyTorch each worker iterates over a copy.)
+    A subclass defines `__iter__`, and optionally `__len__`. A `DataLoader` iterates over it once
+    per epoch, in one thread or process, with any number of workers, so that each sample comes once
+    and in the same order. (In PyTorch each worker iterates over a copy.)
 
     Example:
         >>> class Lines(IterableDataset):
@@ -93,7 +95,9 @@ class IterableDataset(ABC):
         """Yields the samples of an epoch: trees of Tensors, arrays or numbers."""
 
     def at_epoch(self, epoch: int) -> IterableDataset:
-        """Returns the dataset as it is in an epoch: itself, unless a subclass changes in time."""
+        """Returns the dataset for an epoch: itself, unless a subclass changes from epoch to
+        epoch.
+        """
         return self
 
 
@@ -114,7 +118,7 @@ class _Plain(Dataset):
 
 
 def as_dataset(given: Samples) -> Dataset:
-    """Returns what serves as a dataset as a `Dataset`.
+    """Returns anything that can be a dataset as a `Dataset`.
 
     Raises:
         ArgumentError: it has no `__len__` or no `__getitem__`.
@@ -144,14 +148,14 @@ def as_dataset(given: Samples) -> Dataset:
 
 
 class TensorDataset(Dataset):
-    """Tensors whose first axes run over the same samples.
+    """Tensors whose first axis is the sample.
 
     Args:
         tensors: each of shape (n, ...).
 
     Raises:
         ArgumentError: no tensor is given.
-        ShapeError: the first extents differ.
+        ShapeError: the sizes of the first axes differ.
 
     Example:
         >>> import smelt
@@ -201,7 +205,7 @@ class Subset(Dataset):
         return self.dataset[int(self.indices[_wrapped_index(index, len(self))])]
 
     def batch(self, indices: Sequence[int] | np.ndarray) -> Any:
-        """Returns the samples of several indices, as the dataset below stacks them."""
+        """Returns the samples of several indices, as the underlying dataset stacks them."""
         return self.dataset.batch(self._below(indices))
 
     def samples(self, indices: Sequence[int] | np.ndarray) -> list[Any]:
@@ -212,18 +216,18 @@ class Subset(Dataset):
         return self.indices[[_wrapped_index(int(index), len(self)) for index in indices]]
 
     def at_epoch(self, epoch: int) -> Subset:
-        """Returns the same samples of the dataset below, as they are in an epoch."""
+        """Returns the same samples of the underlying dataset, for an epoch."""
         return Subset(self.dataset.at_epoch(epoch), self.indices)
 
 
 class ConcatDataset(Dataset):
-    """The samples of several datasets, one dataset behind the other.
+    """The samples of several datasets, one dataset after the other.
 
     Args:
         datasets: at least one.
 
     Raises:
-        ArgumentError: none is given, or two have classes with other numbers (`ImageFolder`).
+        ArgumentError: none is given, or two number their classes differently (`ImageFolder`).
     """
 
     def __init__(self, datasets: Sequence[Samples]) -> None:
@@ -242,7 +246,7 @@ class ConcatDataset(Dataset):
         return self.datasets[part][place - (self.cumulative_sizes[part] - len(self.datasets[part]))]
 
     def at_epoch(self, epoch: int) -> ConcatDataset:
-        """Returns the same datasets, as they are in an epoch."""
+        """Returns the same datasets, for an epoch."""
         return ConcatDataset([dataset.at_epoch(epoch) for dataset in self.datasets])
 
 
@@ -250,13 +254,13 @@ class ConcatDataset(Dataset):
 def random_split(
     dataset: Samples, lengths: Sequence[int | float], generator: Generator | None = None
 ) -> list[Subset]:
-    """Returns parts of a dataset, without a common sample, drawn at random.
+    """Returns disjoint parts of a dataset, drawn at random.
 
     Args:
-        dataset: what to divide.
+        dataset: the dataset to divide.
         lengths: how many samples each part has; or fractions with the sum 1, whose rounding
             errors go to the first parts, one sample each.
-        generator: where the order comes from; the default generator when None.
+        generator: draws the order; the default generator when None.
 
     Raises:
         ArgumentError: the lengths do not add up to the whole.
@@ -317,7 +321,7 @@ def _wrapped_index(index: int, length: int) -> int:
 
 
 def check_lengths(called: str, lengths: Any) -> None:
-    """Raises for lengths of parts that are no list, such as the length of one part."""
+    """Raises for lengths of parts that are not a list, such as the length of one part."""
     if not isinstance(lengths, (Sequence, np.ndarray)) or isinstance(lengths, str):
         raise ArgumentTypeError(
             f"{called}: lengths are a list, a length or fraction a part, such as [0.8, 0.2]; got "

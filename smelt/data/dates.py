@@ -49,7 +49,7 @@ def numbers_of_dates(name: str, column: Sequence[str | None]) -> list[np.ndarray
     week, Monday 0.
 
     Raises:
-        DTypeError: a text is no date.
+        DTypeError: a text is not a date.
     """
     rows = np.full((len(column), len(PARTS)), np.nan)
     for row, text in enumerate(column):

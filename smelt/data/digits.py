@@ -1,7 +1,8 @@
-"""1,797 real handwritten digits, 8 x 8 pixels each, that the package brings along.
+"""1,797 real handwritten digits, 8 x 8 pixels each, which are part of the package.
 
 They are the test set of "Optical Recognition of Handwritten Digits" (E. Alpaydin, C. Kaynak, 1998;
-UCI Machine Learning Repository, licence CC BY 4.0); `bundled/README.md` says how they came here.
+UCI Machine Learning Repository, license CC BY 4.0); `bundled/README.md` describes how they were
+prepared.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ SHA256 = "68aea062d35a127749050fa0e52dca09d6569ac08092c925610e0954e172dde2"
 
 
 def load_digits(split: str = "all") -> tuple[Tensor, Tensor]:
-    """Returns handwritten digits and what they are.
+    """Returns handwritten digits and their labels.
 
     Args:
         split: "train" (1,437 digits), "test" (the other 360) or "all" (in the order of the

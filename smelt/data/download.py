@@ -1,4 +1,4 @@
-"""Files from the network, by pooch: kept only if they are what they should be, to the last bit."""
+"""Downloads with pooch: files are kept only if their SHA-256 is right."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ MEGABYTE = 1e6
 
 
 def download(file: SourceFile, path: Path) -> bytes:
-    """Fetches a file from the first address that serves it, and keeps it at `path`.
+    """Downloads a file from the first address that works, and saves it at `path`.
 
     Args:
         file: its addresses, size and SHA-256.
-        path: where it goes, whole or not at all; folders above it are made.
+        path: where to save it, completely or not at all; parent folders are created.
 
     Returns:
         The contents.
 
     Raises:
-        FileError: the folder cannot be written, or no address serves the file: for each of them
-            the message says why.
+        FileError: the folder cannot be written, or no address works: the message gives the reason
+            for each.
         MissingExtra: pooch is not installed.
     """
     try:

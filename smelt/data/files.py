@@ -1,6 +1,6 @@
-"""The files of public data sets: found on this machine, or fetched; checked in either case.
+"""The files of public data sets: found on this machine, or downloaded; always verified.
 
-A folder of data sets has a folder for each, under its name in the catalogue:
+A folder of data sets has a folder for each, with its name in the catalogue:
 
     mnist/train-images-idx3-ubyte.gz
     sst2/train.tsv
@@ -32,16 +32,16 @@ def fetch(dataset: str, file: str, folder: Folder = None) -> bytes:
     Args:
         dataset: a name in `DATASETS`, such as "sst2".
         file: one of its files, such as "train.tsv".
-        folder: the folder of data sets that must have it. When None it is looked for in the folder
-            that the environment variable SMELT_DATA names, then in Smelt's folder for caches; what
-            neither has is fetched from the network and kept in the latter.
+        folder: the folder of data sets, which must have it. When None, the file is looked for in
+            the folder of the environment variable SMELT_DATA, then in Smelt's cache folder; if
+            neither has it, it is downloaded to the latter.
 
     Returns:
         The contents, whose SHA-256 is the published one.
 
     Raises:
         ArgumentError: there is no such data set or file.
-        FileError: the file is damaged, or neither there nor to be had from the network.
+        FileError: the file is damaged, or is missing and cannot be downloaded.
     """
     known = _chosen(_chosen(DATASETS, dataset, "data set").files, file, f"file of {dataset}")
     if folder is not None:

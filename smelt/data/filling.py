@@ -1,4 +1,4 @@
-"""Missing values filled in, by values that are taken from the training data only."""
+"""Filling in missing values, with values computed from the training data only."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ rename(__name__, {"FillMissing": "SimpleImputer"})
 
 
 class SimpleImputer(FittedTransform):
-    """Puts one value in place of every missing one in a column.
+    """Replaces all missing values of a column by one value.
 
     Args:
-        strategy: how the value is found: "mean" or "median" of a column of numbers,
-            "most_frequent" (of several the smallest) of numbers or text; "constant" puts
-            `fill_value`. When None, it is "mean", or "constant" where a `fill_value` is given.
-        fill_value: what "constant" puts; 0 in columns of numbers and "missing_value" in those of
-            text when None.
+        strategy: how the value is computed: "mean" or "median" for a column of numbers,
+            "most_frequent" (the smallest of several) for numbers or text; "constant" uses
+            `fill_value`. When None, it is "mean", or "constant" if a `fill_value` is given.
+        fill_value: the value for "constant"; when None, 0 in columns of numbers and "missing_value"
+            in those of text.
 
     Attributes:
-        statistics_: what fills in each column; None before `fit`.
+        statistics_: the value for each column; None before `fit`.
 
     Raises:
-        ArgumentError: there is no such strategy, or a `fill_value` with another than "constant".
+        ArgumentError: the strategy is unknown, or a `fill_value` is given with one other than
+            "constant".
 
     Example:
         >>> fill = SimpleImputer(strategy="most_frequent").fit(["a", None, "b", "b"])
@@ -67,18 +68,18 @@ class SimpleImputer(FittedTransform):
     value: Final = renamed_property("value", "fill_value")
 
     def fit(self, x: Any, y: object = None) -> Self:
-        """Takes the values from what is there.
+        """Computes the values from those that are not missing.
 
         Args:
             x: a column, an array (n, columns), or a table as in `as_table`; missing numbers are
                 nan, missing texts None.
-            y: is not looked at.
+            y: ignored.
 
         Returns:
             The transform itself.
 
         Raises:
-            ArgumentError: in a column everything is missing, or text shall have a mean or median,
+            ArgumentError: all values of a column are missing, the strategy does not apply to text,
                 or `fill_value` is of another kind.
         """
         columns = self._columns_to_fit(x)
@@ -90,11 +91,11 @@ class SimpleImputer(FittedTransform):
         return self
 
     def transform(self, x: Any) -> Any:
-        """Returns data like those of `fit` without missing values; the given ones stay.
+        """Returns the data with missing values filled in; `x` is not changed.
 
         Raises:
-            ArgumentError: nothing has been fitted yet, a column is of another kind, or a table
-                lacks a column.
+            ArgumentError: nothing has been fitted yet, a column is of another kind, or a column is
+                missing in a table.
             ShapeError: there is another number of columns.
         """
         columns = self._columns_to_transform(x)
@@ -107,16 +108,16 @@ class SimpleImputer(FittedTransform):
         return self._names_in(input_features)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what fills in, as plain values, for a file.
+        """Returns the fill values, as plain values, for a file.
 
         Raises:
-            ArgumentError: nothing has been fitted yet.
+            ArgumentError: the transform has not been fitted yet.
         """
         self._require_fitted()
         return {"statistics": self.statistics_, "columns": self.feature_names_in_}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> Self:
-        """Takes what fills in from a `state_dict`; returns the transform itself.
+        """Restores the fill values from a `state_dict`; returns the transform itself.
 
         Raises:
             StateError: it is not there.
@@ -159,7 +160,8 @@ class SimpleImputer(FittedTransform):
 
 
 def impute(column: Column, value: float | str) -> Column:
-    """Returns a column, an array of numbers or a list of text, with `value` where it lacks one.
+    """Returns a column, an array of numbers or a list of text, with `value` in place of missing
+    ones.
 
     Raises:
         ArgumentError: `value` is text and the column holds numbers, or the reverse.

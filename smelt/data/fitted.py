@@ -1,4 +1,4 @@
-"""What is fitted to training data and then applied to all, in scikit-learn's words.
+"""Transforms that are fitted to training data and then applied to all data, as in scikit-learn.
 
 scale = StandardScaler().fit(training)
 x, y = scale.transform(training), scale.transform(held_out)
@@ -25,12 +25,12 @@ __all__ = ["Columns", "FittedTransform", "columns_of"]
 
 
 class Columns(NamedTuple):
-    """Columns out of whatever holds them.
+    """The columns of data of any accepted type.
 
     Attributes:
         values: each an array of numbers or a list of text.
-        names: of the columns of a table; None where they have none.
-        single: whether a column alone was given, as an array of shape (n,) or a list.
+        names: of the columns of a table; None if they have no names.
+        single: whether a single column was given, as an array of shape (n,) or a list.
     """
 
     values: list[Column]
@@ -40,9 +40,9 @@ class Columns(NamedTuple):
 
 @checked_methods
 class FittedTransform(ABC):
-    """The base of what is fitted to training data and then applied to all.
+    """The base of transforms that are fitted to training data and then applied to all data.
 
-    A subclass keeps what it has learned in attributes whose names end with an underscore.
+    A subclass stores what it has learned in attributes whose names end with an underscore.
 
     Attributes:
         feature_names_in_: the names of the columns of the table it was fitted to; None for others.
@@ -62,11 +62,11 @@ class FittedTransform(ABC):
 
     @abstractmethod
     def fit(self, x: Any, y: object = None) -> Self:
-        """Takes from data what `transform` needs; returns the transform itself."""
+        """Learns what `transform` needs from data; returns the transform itself."""
 
     @abstractmethod
     def transform(self, x: Any) -> Any:
-        """Returns data transformed."""
+        """Returns the transformed data."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
@@ -74,25 +74,25 @@ class FittedTransform(ABC):
 
     @abstractmethod
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> Self:
-        """Takes what was learned from a `state_dict`; returns the transform itself."""
+        """Restores what was learned from a `state_dict`; returns the transform itself."""
 
     def fit_transform(self, x: Any, y: object = None) -> Any:
-        """Returns the data transformed by what is taken from the same data.
+        """Fits the transform to the data and returns the transformed data.
 
-        Args and errors are as in `fit` and `transform`; `y` is not looked at.
+        Args and errors are as in `fit` and `transform`; `y` is ignored.
         """
         return self.fit(x, y).transform(x)
 
     apply: Final = renamed_method("apply", "transform")
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Returns the settings by name, as scikit-learn's pipelines and searches want them."""
+        """Returns the settings by name, for scikit-learn's pipelines and searches."""
         names = inspect.signature(type(self).__init__).parameters
         chosen = [name for name in names if name not in ("self", *self._replaced)]
         return {name: getattr(self, name) for name in chosen}
 
     def set_params(self, **params: Any) -> Self:
-        """Changes settings, and forgets what was learned; returns the transform itself.
+        """Changes settings, and discards what was learned; returns the transform itself.
 
         Raises:
             ArgumentTypeError: there is no such setting.

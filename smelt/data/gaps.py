@@ -1,4 +1,4 @@
-"""What becomes of missing values in a file that is read: the setting `missing` of the readers."""
+"""Handling of missing values when a file is read: the setting `missing` of the readers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def library(feature: str) -> Any:
 
 
 def check_columns(function: str, columns: Sequence[str] | None) -> None:
-    """Raises when the columns to read are no list of names."""
+    """Raises if the columns to read are not a list of names."""
     if isinstance(columns, str) or not all(isinstance(name, str) for name in columns or ()):
         raise ArgumentTypeError(
             f"{function}: columns={columns!r}; give a list of names, [{str(columns)!r}] for one"
@@ -41,7 +41,7 @@ def check_columns(function: str, columns: Sequence[str] | None) -> None:
 
 
 def check_missing(function: str, missing: Missing) -> None:
-    """Raises when the setting is none that there is."""
+    """Raises if the setting is unknown."""
     if not isinstance(missing, Mapping) and missing not in ("error", "keep", "drop"):
         raise ArgumentError(
             f'{function}: missing={missing!r}; there are "error", "keep", "drop", or a dict of '
@@ -50,8 +50,8 @@ def check_missing(function: str, missing: Missing) -> None:
 
 
 def filled(frame: Any, missing: Missing, polars: Any) -> Any:
-    """Returns the frame without rows that lack values, or with values in integer columns: while
-    these are integers, and have not become floats to hold nan.
+    """Returns the frame without rows with missing values, or with integer columns filled in, before
+    they would become floats to hold nan.
     """
     if missing == "drop":
         return frame.drop_nulls()
@@ -74,10 +74,10 @@ SAY = (
 
 
 def completed(name: str, table: Table, missing: Missing) -> Table:
-    """Returns the table with what is still missing filled in or left out, or kept.
+    """Returns the table with the remaining missing values filled in, left out, or kept.
 
     Raises:
-        ArgumentError: values are missing that may not.
+        ArgumentError: values are missing that must not be.
     """
     if missing == "keep":
         return table

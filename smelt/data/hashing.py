@@ -1,6 +1,6 @@
 """Text and named values as rows of fixed length, without anything to fit: the hashing trick.
 
-The hash is MurmurHash3 and the places and signs are scikit-learn's, so both make the same rows.
+The hash is MurmurHash3, with scikit-learn's columns and signs, so both give the same rows.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ Row = Iterable[tuple[str, float]]
 
 
 class Hashing(FittedTransform):
-    """The base of the two: a row of features has the sum of the values that fall in each place.
+    """The base of the two: each column of a row has the sum of the values hashed to it.
 
     Args:
-        n_features: places of a row.
+        n_features: number of columns.
         alternate_sign: whether half of the features count negatively, so that collisions cancel.
 
     Raises:
@@ -49,7 +49,7 @@ class Hashing(FittedTransform):
         return self
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns an empty dict: there is nothing to keep."""
+        """Returns an empty dict: there is nothing to save."""
         return {}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> Self:
@@ -83,10 +83,10 @@ class Hashing(FittedTransform):
 
 
 class FeatureHasher(Hashing):
-    """Makes rows of fixed length out of named values, or of lists of texts.
+    """Turns named values, or lists of texts, into rows of fixed length.
 
     Args:
-        n_features: places of a row.
+        n_features: number of columns.
         input_type: what a sample is: "dict", name -> number or text (a text counts as the feature
             "name=text"); "pair", (name, number) pairs; "string", texts that each count 1.
         alternate_sign: whether half of the features count negatively, so that collisions cancel.
@@ -143,18 +143,18 @@ class FeatureHasher(Hashing):
 
 
 class HashingVectorizer(Hashing):
-    """Makes of a text a row of fixed length: its words and pairs of words, by their hashes.
+    """Turns a text into a row of fixed length: its words and pairs of words, by their hashes.
 
     Args:
-        n_features: places of a row.
-        ngram_range: (least, most) words of a feature; (1, 2) takes words and pairs of them.
+        n_features: number of columns.
+        ngram_range: (minimum, maximum) number of words of a feature; (1, 2) takes words and pairs.
         norm: "l2" or "l1" gives each row that norm 1; None leaves the counts.
         alternate_sign: whether half of the features count negatively, so that collisions cancel.
-        lowercase: whether capital letters count as small ones.
+        lowercase: whether texts are converted to lower case.
         token_pattern: the regular expression of a word.
 
     Raises:
-        ArgumentError: `n_features` or `ngram_range` make no sense, or there is no such norm.
+        ArgumentError: `n_features` or `ngram_range` is out of range, or the norm is unknown.
 
     Example:
         >>> rows = HashingVectorizer(16).transform(["A good film!", None])
@@ -188,10 +188,10 @@ class HashingVectorizer(Hashing):
         """Returns the rows, float32 of shape (n, n_features).
 
         Args:
-            x: texts; one that is missing (None) is a row of zeros.
+            x: texts; a missing one (None) gives a row of zeros.
 
         Raises:
-            DTypeError: a sample is no text, or a single text was given.
+            DTypeError: a sample is not a text, or a single text was given.
         """
         if isinstance(x, str):
             raise DTypeError("HashingVectorizer: give a list of texts, not one text")

@@ -1,7 +1,7 @@
-"""IDX files, the form of MNIST and Fashion-MNIST: numbers with their shape in front.
+"""IDX files, the format of MNIST and Fashion-MNIST: numbers after a header with their shape.
 
-Two zero bytes, a byte for the type, a byte for the number of axes; the extents as big-endian
-32-bit integers; the numbers, big-endian, the last axis fastest. Often packed by gzip.
+Two zero bytes, a byte for the type, a byte for the number of axes; the sizes as big-endian 32-bit
+integers; the numbers, big-endian, the last axis fastest. Often compressed with gzip.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PREFIX = {"train": "train", "test": "t10k"}
 
 @checked
 def read_idx(source: str | os.PathLike[str] | bytes) -> np.ndarray:
-    """Returns the numbers of an IDX file, packed by gzip or not.
+    """Returns the numbers of an IDX file, compressed with gzip or not.
 
     Args:
         source: a path, or the contents.
@@ -40,7 +40,7 @@ def read_idx(source: str | os.PathLike[str] | bytes) -> np.ndarray:
         An array of the file's shape and type, in the machine's byte order.
 
     Raises:
-        FileError: the file is missing, damaged, or no IDX file.
+        FileError: the file is missing, damaged, or not an IDX file.
     """
     name, content = ("IDX", source) if isinstance(source, bytes) else _read(source)
     if content.startswith(GZIP):
@@ -52,7 +52,7 @@ def read_idx(source: str | os.PathLike[str] | bytes) -> np.ndarray:
 
 
 def load_mnist(split: str = "train", folder: Folder = None) -> tuple[Tensor, Tensor]:
-    """Returns handwritten digits (LeCun, Cortes, Burges 1998), and what they are.
+    """Returns handwritten digits (LeCun, Cortes, Burges 1998), and their labels.
 
     Args:
         split: "train" (60,000 digits) or "test" (10,000).
@@ -70,10 +70,10 @@ def load_mnist(split: str = "train", folder: Folder = None) -> tuple[Tensor, Ten
 
 
 def load_fashion_mnist(split: str = "train", folder: Folder = None) -> tuple[Tensor, Tensor]:
-    """Returns pictures of clothing (Xiao, Rasul, Vollgraf 2017), and what they show.
+    """Returns pictures of clothing (Xiao, Rasul, Vollgraf 2017), and their labels.
 
     The classes are 0 T-shirt, 1 trouser, 2 pullover, 3 dress, 4 coat, 5 sandal, 6 shirt,
-    7 sneaker, 8 bag, 9 ankle boot. All else is as in `load_mnist`.
+    7 sneaker, 8 bag, 9 ankle boot. Everything else is as in `load_mnist`.
     """
     return _load("fashion-mnist", split, folder)
 

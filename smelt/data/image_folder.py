@@ -1,4 +1,4 @@
-"""Pictures in folders that are named after their classes."""
+"""Images in folders that are named after their classes."""
 
 from __future__ import annotations
 
@@ -25,36 +25,35 @@ EXTENSIONS = (
 
 @checked_methods
 class ImageFolder(Dataset):
-    """The pictures in the folders of a folder, each a class: `root/cat/1.png`, `root/dog/a/2.jpg`.
+    """Images in the folders of a folder, one per class: `root/cat/1.png`, `root/dog/a/2.jpg`.
 
-    A sample is (picture, class): float32 of shape (channels, height, width), 0 to 1, and an int.
-    Random transforms of `smelt.data.transforms` get a generator that follows from seed, epoch and
-    index of the sample.
+    A sample is (image, class): float32 of shape (channels, height, width), 0 to 1, and an int.
+    Random transforms of `smelt.data.transforms` get a generator determined by seed, epoch and index
+    of the sample.
 
     Args:
         root: the folder.
-        transform: (picture) -> what to use in its place, such as a `Resize`, so that all have one
-            size and can be put into batches.
+        transform: (image) -> what to use in its place, such as a `Resize`, so that all have the
+            same size and can be batched.
         target_transform: (class) -> what to use in its place.
         classes: the names in the order of their numbers, or another `ImageFolder`, such as that of
-            the training data, whose classes these are; a class may have no folder then. The sorted
-            names of the folders when None, so that folders of two roots that differ have other
-            numbers.
-        extensions: of the files that are pictures; others are not looked at, nor is what begins
-            with a dot.
+            the training data, whose classes are used; a class may then have no folder. When None,
+            the sorted names of the folders; then two roots with different folders number them
+            differently.
+        extensions: of the image files; other files, and names that begin with a dot, are ignored.
         mode: see `read_image`.
-        seed: of the random transforms.
-        epoch: `DataLoader` counts it.
+        seed: random seed of the transforms.
+        epoch: number of the epoch; `DataLoader` sets it.
 
     Attributes:
         classes: the names of the folders, sorted, or as they were given.
         class_to_idx: name -> number of the class.
-        imgs: (path, number of the class) of each picture, sorted.
+        imgs: (path, number of the class) of each image, sorted.
         targets: the numbers of the classes.
 
     Raises:
-        FileError: the folder, or a class in it, is missing or holds no pictures, or there is a
-            link to a folder or out of `root`.
+        FileError: the folder, or a class in it, is missing or has no images, or there is a link to
+            a folder or out of `root`.
         ArgumentError: a folder is none of the `classes`, or a name among them is given twice.
 
     Example:
@@ -118,7 +117,7 @@ class ImageFolder(Dataset):
         return picture, target
 
     def at_epoch(self, epoch: int) -> ImageFolder:
-        """Returns the same pictures with the random numbers of an epoch."""
+        """Returns the same images with the random numbers of an epoch."""
         other = object.__new__(type(self))
         vars(other).update(vars(self), epoch=epoch)
         return other

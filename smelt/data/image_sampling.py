@@ -1,6 +1,6 @@
-"""Images read at other places: parts of them, on other grids, rotated. One way, eager and compiled.
+"""Resampling of images: crops, other grids, rotations; the same code eagerly and compiled.
 
-Images are (n, channels, height, width), and each has a place of its own.
+Images are (n, channels, height, width), and each has its own parameters.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ INTERPOLATIONS = ("nearest", "bilinear")
 
 
 def check_interpolation(called: str, interpolation: str) -> None:
-    """Raises when there is no such interpolation."""
+    """Raises if the interpolation is unknown."""
     if interpolation not in INTERPOLATIONS:
         raise ArgumentError(
             f'{called}: interpolation={interpolation!r}; there are "nearest" and "bilinear"'
@@ -40,7 +40,7 @@ def cropped(
         left: int64 of shape (n,), the first column.
         height: rows of a part.
         width: columns of a part.
-        fill: what stands where a part has nothing of the image.
+        fill: the value outside the image.
 
     Returns:
         (n, channels, height, width).
@@ -66,14 +66,14 @@ def resized(
 
         out[i, j] = sum over y, x of rows[i, y] columns[j, x] image[y, x]
 
-    where the weights of an axis are those of a triangle around the place of an element, cut off at
-    the box and scaled to the sum 1; wide enough to cover all elements when the grid is coarser.
+    where the weights of an axis are those of a triangle around the position of an element, cut off
+    at the box and scaled to the sum 1; wide enough to cover all elements if the grid is coarser.
 
     Args:
         images: floats (n, channels, height, width).
         size: (height, width) of the result.
         box: (top, left, height, width) of the part, each a number or of shape (n,); all when None.
-        interpolation: "bilinear", or "nearest": the element at the place.
+        interpolation: "bilinear", or "nearest": the element at the position.
         antialias: whether the triangle grows with the steps of a coarser grid.
 
     Returns:
@@ -120,9 +120,9 @@ def rotated(images: Tensor, angle: Tensor, interpolation: str, fill: float) -> T
 
     Args:
         images: floats (n, channels, height, width).
-        angle: degrees of shape (n,), against the clock.
+        angle: degrees of shape (n,), counterclockwise.
         interpolation: "nearest" or "bilinear".
-        fill: what stands where the image has nothing.
+        fill: the value outside the rotated image.
 
     Returns:
         Images of the same shape.

@@ -1,4 +1,4 @@
-"""Pictures from files, as tensors."""
+"""Images from files, as tensors."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ DEEPEST = 65535  # of 16 bits
 
 @checked
 def read_digit(path: str | os.PathLike[str]) -> Tensor:
-    """Returns the picture of one handwritten digit in the form of the bundled digits.
+    """Returns the image of one handwritten digit in the form of the bundled digits.
 
-    The picture becomes grey; where its border is light (ink on paper) it is inverted, so that ink
-    is high; then each of 8 x 8 equal boxes gives its mean. That is how the bundled digits were made
-    of their scans. The digit should fill the picture.
+    The image is converted to gray; if its border is light (ink on paper) it is inverted, so that
+    ink is high; then the mean of each of 8 x 8 equal boxes is computed. The bundled digits were
+    made from their scans in the same way. The digit should fill the image.
 
     Args:
         path: a PNG, JPEG or other file that Pillow reads, of any size.
@@ -45,21 +45,20 @@ def read_digit(path: str | os.PathLike[str]) -> Tensor:
 
 @checked
 def read_image(path: str | os.PathLike[str], mode: str = "RGB") -> Tensor:
-    """Returns a picture as a Tensor, the right side up.
+    """Returns an image as a Tensor, rotated upright.
 
     Args:
-        path: a PNG, JPEG or other file that Pillow reads. A note in it of how the camera was held
-            (EXIF) is followed.
-        mode: "RGB", "L" for grey, or "RGBA" for a fourth channel of opacity.
+        path: a PNG, JPEG or other file that Pillow reads. Its EXIF orientation is applied.
+        mode: "RGB", "L" for gray, or "RGBA" for a fourth channel of opacity.
 
     Returns:
-        float32 of shape (channels, height, width), 0 (dark) to 1. Grey of 16 bits keeps its depth;
-        of colors of 16 bits Pillow reads 8. Of an animation it is the first picture.
+        float32 of shape (channels, height, width), 0 (dark) to 1. 16-bit gray images keep their
+        depth; of 16-bit colors Pillow reads 8 bits. For an animation it is the first frame.
 
     Raises:
         ArgumentError: there is no such mode.
-        FileError: the file is missing, damaged, or no image; it is too large for Pillow's limit,
-            or its grey values are floats outside of 0 to 1, or integers outside of 16 bits.
+        FileError: the file is missing, damaged, or not an image; it is too large for Pillow's
+            limit; or its gray values are floats outside 0 to 1, or integers beyond 16 bits.
         MissingExtra: Pillow is not installed.
     """
     if mode not in MODES:
@@ -84,7 +83,7 @@ def read_image(path: str | os.PathLike[str], mode: str = "RGB") -> Tensor:
 
 
 def digit_of(grey: np.ndarray) -> Tensor:
-    """Returns (height, width) grey values as the digit that `read_digit` reads."""
+    """Returns (height, width) gray values as the digit that `read_digit` returns."""
     ink = 1 - grey if np.median(_border(grey)) > 0.5 else grey
     return as_tensor(_boxes(ink))
 
@@ -92,7 +91,7 @@ def digit_of(grey: np.ndarray) -> Tensor:
 def read_grey(path: str | os.PathLike[str]) -> np.ndarray:
     """Returns an image file as float32 of shape (height, width), 0 (black) to 1 (white).
 
-    What is transparent shows white paper. Raises as `read_digit`.
+    Transparent pixels are white. Raises the same errors as `read_digit`.
     """
     library = _library()
 

@@ -1,4 +1,4 @@
-"""DataLoader: the batches of a dataset, one after the other, made ahead by workers if asked."""
+"""DataLoader: the batches of a dataset, one after the other, optionally prefetched by workers."""
 
 from __future__ import annotations
 
@@ -30,42 +30,42 @@ class DataLoader:
 
     The batches and their order are the same to the bit for any number of workers. Workers are
     threads: they share the dataset, which is not copied, and help where reading waits for files or
-    computes outside of Python's lock, as NumPy and Pillow do. Samples that are made by slow Python
-    want processes, by `multiprocessing_context`. Workers stop when a loop over the loader is left,
-    in whatever way.
+    releases the GIL, as NumPy and Pillow do. If slow Python code makes the samples, use processes,
+    by `multiprocessing_context`. Workers stop when a loop over the loader is left for any reason.
 
     Args:
-        dataset: what to read: a Dataset, a list, or any object with `__len__` and `__getitem__`,
-            which several threads read at a time where there are workers; or an IterableDataset.
-        batch_size: samples a batch; None gives samples as they are, one by one.
-        shuffle: whether each epoch has an order of its own, at random.
-        drop_last: whether to leave out a last batch that is smaller than the others. A compiled
-            step is compiled once more for the smaller batch when it is kept.
-        generator: where the order comes from; the default generator when None.
-        num_workers: threads, or processes, that make batches ahead of the loop; 0 makes each batch
-            when it is wanted, in the thread that wants it.
-        prefetch_factor: batches that each worker may be ahead.
-        seed: in place of `generator`, the seed of one of its own.
-        collate_fn: (list of samples) -> batch, such as texts made equally long; samples of one
-            structure and shape are stacked when None. Without batches it gets one sample.
-        sampler: the indices of an epoch, anything that can be iterated over each epoch, in the
-            place of `shuffle`.
-        batch_sampler: the lists of indices of an epoch, as `BatchSampler` gives them, in the place
-            of `batch_size`, `shuffle`, `sampler` and `drop_last`.
-        timeout: seconds to wait for a batch of a worker; 0 waits as long as it takes.
+        dataset: a Dataset, a list, or any object with `__len__` and `__getitem__`, which several
+            threads read at the same time if there are workers; or an IterableDataset.
+        batch_size: samples per batch; None yields single samples without batching.
+        shuffle: whether each epoch has its own random order.
+        drop_last: whether to leave out a last batch that is smaller than the others. If it is kept,
+            a compiled step is compiled once more for it.
+        generator: draws the order; the default generator when None.
+        num_workers: number of threads, or processes, that prefetch batches; with 0 each batch is
+            made when it is needed, in the thread of the loop.
+        prefetch_factor: number of batches that each worker may be ahead.
+        seed: instead of `generator`: the seed of the loader's own generator.
+        collate_fn: (list of samples) -> batch, such as padding texts to the same length; when None,
+            samples of the same structure and shape are stacked. Without batching it gets one
+            sample.
+        sampler: the indices of an epoch, any object that can be iterated over each epoch, instead
+            of `shuffle`.
+        batch_sampler: the lists of indices of an epoch, as `BatchSampler` yields them, instead of
+            `batch_size`, `shuffle`, `sampler` and `drop_last`.
+        timeout: seconds to wait for a batch of a worker; 0 waits without a limit.
         multiprocessing_context: "spawn", "fork" or "forkserver", or a context of Python's
-            `multiprocessing`, makes the workers processes. Each gets a copy of the dataset; what it
-            makes is sent back.
-        worker_init_fn: (number of the worker) -> anything, called in each worker process at its
-            beginning.
+            `multiprocessing`, makes the workers processes. Each gets a copy of the dataset; its
+            batches are sent back.
+        worker_init_fn: (number of the worker) -> anything, called in each worker process when it
+            starts.
 
     Attributes:
         epoch: counted from 0, the number of the next pass; a dataset that changes from epoch to
-            epoch, as `Augmented`, is told. It can be set, to go on where a training was left.
+            epoch, such as `Augmented`, gets it. It can be set, to resume a training.
 
     Raises:
-        ArgumentError: `dataset` is none, a number is out of its range, or settings exclude each
-            other.
+        ArgumentError: `dataset` is not a dataset, a number is out of range, or settings exclude
+            each other.
 
     Example:
         >>> import smelt
@@ -146,11 +146,11 @@ class DataLoader:
         return self._loop(place)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns where the loader is, as plain values and tensors, for a file.
+        """Returns the loader's position, as plain values and tensors, for a file.
 
-        In a loop over it that is the place behind the batch that came last. `load_state_dict` of a
-        loader with the same settings goes on there, with any number of workers: its next pass gives
-        the batches that are left of the epoch, and those after it the same epochs as here.
+        In a loop over it that is the position after the last batch. `load_state_dict` of a loader
+        with the same settings continues there, with any number of workers: its next pass yields the
+        remaining batches of the epoch, and later passes the same epochs as here.
         """
         place = self._place or Place(self.epoch)
         return {
@@ -162,13 +162,13 @@ class DataLoader:
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Goes to where another loader was.
+        """Restores the position of another loader.
 
         Args:
-            state_dict: of `state_dict`.
+            state_dict: what `state_dict` returned.
 
         Raises:
-            StateError: it is of a loader with other samples, batches or generators.
+            StateError: it belongs to a loader with other samples, batches or generators.
         """
         generators = list(self._generators())
         samples = len(self.dataset) if isinstance(self.dataset, Sized) else None

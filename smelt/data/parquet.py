@@ -27,16 +27,16 @@ def read_parquet(
     Args:
         source: a path, or the contents.
         columns: which columns, in this order; all when None. Others are not read.
-        missing: what becomes of missing values, as in `read_csv`.
+        missing: how to handle missing values, as in `read_csv`.
 
     Returns:
         The table; dates become text, as in `as_table`.
 
     Raises:
-        FileError: the file is missing, damaged, or no Parquet file.
+        FileError: the file is missing, damaged, or not a Parquet file.
         ArgumentError: a column does not exist, values are missing, or `missing` is unknown.
         DTypeError: a column holds neither numbers nor text nor dates, or an integer that cannot be
-            kept exactly.
+            represented exactly.
         MissingExtra: polars is not installed.
     """
     polars = library("reading Parquet files")

@@ -1,4 +1,4 @@
-"""Photographs with and without a cat: 64 x 64 pixels in colour.
+"""Photographs with and without a cat: 64 x 64 pixels in color.
 
 The files are HDF5. Their arrays lie in one piece each, unpacked, so the bytes are read where they
 are known to be; that the file is the published one, to the last bit, has been checked before.

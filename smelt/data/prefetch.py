@@ -1,4 +1,4 @@
-"""Work done ahead by threads, whose results come in order."""
+"""Work that threads do ahead, with results in order."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def prefetched(
     exhausted, closed or dropped, when it raises, and at the end of the program.
 
     Args:
-        functions: each is called by a thread of its own, with one number after the other.
-        count: how many results there are; None when a function says by `Exhausted` that its number
-            is behind the last one.
-        ahead: how many results may be in work, or finished, and not yet read.
+        functions: each is called by its own thread, with one number after the other.
+        count: number of results; None if a function raises `Exhausted` for a number after the last
+            one.
+        ahead: how many results may be in progress, or finished but not yet read.
         timeout: seconds to wait for a result; None waits as long as it takes.
-        halt: is called when the threads are to stop, to free those that wait for something.
+        halt: called when the threads should stop, to wake those that wait for something.
 
     Raises:
         WorkerError: a result did not come in time.
-        BaseException: what a function raised, where its result would have come, with the traceback
-            of the thread.
+        BaseException: the error of a function, in place of its result, with the traceback of the
+            thread.
     """
     work: _Work[Result] = _Work(count, ahead)
     chosen = functions if count is None else functions[:count]

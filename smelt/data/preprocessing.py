@@ -1,4 +1,4 @@
-"""A whole table as tensors, by what is taken from the training rows only."""
+"""A whole table as tensors, with all parameters computed from the training rows only."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ WORDS = 3  # that a value has on average, from which on a column is text and not
 
 
 class Preprocessing(FittedTransform):
-    """Makes tensors of a table: numbers scaled, categories numbered, text hashed.
+    """Turns a table into tensors: numbers scaled, categories numbered, text hashed.
 
-    - A column of numbers is scaled to mean 0 and deviation 1; what is missing becomes the median,
-      and where the training rows lacked values, a column of zeros and ones more says so.
-    - A category becomes the number of its place, from 1 on; 0 is what is missing, or was not seen
-      in the training rows.
-    - A date, text as in ISO 8601, becomes three numbers: its day since 1970, its day of the year,
-      its day of the week.
+    - A column of numbers is scaled to mean 0 and standard deviation 1; missing values become the
+      median, and if the training rows had missing values, an indicator column of zeros and ones is
+      added.
+    - A category becomes its index, from 1 on; 0 means missing, or not seen in the training rows.
+    - A date, text as in ISO 8601, becomes three numbers: days since 1970, the day of the year, the
+      day of the week.
     - Text becomes `text_features` numbers, as in `HashingVectorizer`.
-    - A column without a value or with one value only is left out, and so are one of many different
-      short texts, such as numbers of tickets, and one of different integers whose name ends with
-      "id"; `reasons_` says why. Where some rows lack such a text, that is kept: its "presence" is a
-      column of zeros and ones.
+    - A column without values or with a single value is left out, and so is a column of many
+      different short texts, such as ticket numbers, and one of different integers whose name ends
+      with "id"; `reasons_` says why. If such a text is missing in some rows, its "presence" is kept
+      as a column of zeros and ones.
 
     Args:
         types: name -> "number", "category", "date", "text", "presence" or "ignore", for columns
-            whose kind is not to be inferred. A column of numbers becomes categories that way.
-        max_categories: how many different texts a column of categories has at most.
-        text_features: places of the row that a text becomes.
+            whose kind should not be inferred. This also turns a column of numbers into categories.
+        max_categories: maximum number of different texts in a column of categories.
+        text_features: number of columns for each column of text.
 
     Attributes:
         types_: name -> kind, of every column of the training table; None before `fit`.
@@ -88,27 +88,28 @@ class Preprocessing(FittedTransform):
 
     @property
     def text_features(self) -> int:
-        """Places of the row that a text becomes."""
+        """Number of columns for each column of text."""
         return self._hasher.n_features
 
     @property
     def cardinalities(self) -> list[int]:
-        """How many places each column of categories has, 0 for the unknown included."""
+        """The number of indices of each column of categories, including 0 for unknown."""
         return [len(self.categories_[name]) + 1 for name in self._of_kind("category")]
 
     def fit(self, x: Any, y: object = None) -> Self:
-        """Takes kinds, scales and categories from the training rows.
+        """Learns kinds, scales and categories from the training rows.
 
         Args:
             x: the table, without the column to predict; anything that `as_table` takes.
-            y: is not looked at.
+            y: ignored.
 
         Returns:
             The transform itself.
 
         Raises:
-            ArgumentError: there are no rows, a column of `types` is not there, or nothing is left.
-            DTypeError: a column of text shall hold numbers, or numbers are infinite.
+            ArgumentError: there are no rows, a column of `types` does not exist, or no column is
+                left.
+            DTypeError: a column of text is declared to be numbers, or numbers are infinite.
         """
         table = as_table(x)
         if not len(table):
@@ -131,14 +132,15 @@ class Preprocessing(FittedTransform):
         """Returns the tensors of a table.
 
         Args:
-            x: a table with the columns of `fit`, as far as they are used; others are not looked at.
+            x: a table with the columns of `fit` that are used; other columns are ignored.
 
         Returns:
             "numbers", float32 of shape (n, numbers); "categories", int64 of shape (n, columns);
-            "text", float32 of shape (n, columns * text_features): those of which there are columns.
+            "text", float32 of shape (n, columns * text_features): only those for which there are
+            columns.
 
         Raises:
-            ArgumentError: nothing has been fitted yet, or a column is not there.
+            ArgumentError: the transform has not been fitted yet, or a column is missing.
             DTypeError: a column of numbers holds text, or numbers are infinite.
         """
         self._require_fitted()
@@ -154,7 +156,7 @@ class Preprocessing(FittedTransform):
         """Returns the names of the columns of each tensor that `transform` returns.
 
         Raises:
-            ArgumentError: nothing has been fitted yet.
+            ArgumentError: the transform has not been fitted yet.
         """
         self._require_fitted()
         text = [f"{name}_{n}" for name in self._of_kind("text") for n in range(self.text_features)]
@@ -169,10 +171,10 @@ class Preprocessing(FittedTransform):
         return {key: listed for key, listed in names.items() if listed}
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns all that was given and learned, as plain values and tensors, for a file.
+        """Returns all settings and everything learned, as plain values and tensors, for a file.
 
         Raises:
-            ArgumentError: nothing has been fitted yet.
+            ArgumentError: the transform has not been fitted yet.
         """
         self._require_fitted()
         return {
@@ -188,10 +190,11 @@ class Preprocessing(FittedTransform):
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> Self:
-        """Takes all from a `state_dict`, settings included; returns the transform itself.
+        """Restores everything from a `state_dict`, including settings; returns the transform
+        itself.
 
         Raises:
-            StateError: an entry is not there, or does not fit the others.
+            StateError: an entry is missing, or does not fit the others.
         """
         keys = (
             "types reasons categories fill indicated shift scale max_categories text_features"

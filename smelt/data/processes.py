@@ -1,6 +1,7 @@
-"""Worker processes of a `DataLoader`: for samples that are made by slow Python.
+"""Worker processes of a `DataLoader`: for samples that slow Python code makes.
 
-A process makes what it is told and sends it back. Whoever waits for it learns if it ends or hangs.
+A process makes the requested batches and sends them back. The waiting thread notices if it ends or
+hangs.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ END = b"end"
 
 
 def context_of(given: Any) -> Any:
-    """Returns the way in which processes are started, by its name or as it is.
+    """Returns the multiprocessing context, given its name or the context itself.
 
     Raises:
-        ArgumentError: there is no such way on this system.
+        ArgumentError: this system does not have it.
     """
     if given is None or hasattr(given, "Process"):
         return given
@@ -78,7 +79,7 @@ class WorkerProcess:
             there.close()
 
     def make(self, work: Any, timeout: float | None) -> Any:
-        """Returns what the process makes of some work.
+        """Returns the process's result for some work.
 
         Args:
             work: for the reader.
@@ -86,7 +87,7 @@ class WorkerProcess:
 
         Raises:
             WorkerError: the process ended, or hangs.
-            BaseException: what the reader raised.
+            BaseException: the error of the reader.
         """
         try:
             with self._lock:

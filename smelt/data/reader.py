@@ -1,4 +1,4 @@
-"""What makes the batches of an epoch out of a dataset: by the indices of samples, or one by one."""
+"""Readers, which make the batches of an epoch: by the indices of samples, or from a stream."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class StreamReader:
     Args:
         dataset: as it is in the epoch.
         batch_size: samples a batch; None gives each sample as it is.
-        drop_last: whether to leave out a last batch that is smaller.
+        drop_last: whether to leave out a smaller last batch.
         collate_fn: as in `IndexReader`.
         skip: how many batches to pass over first.
     """

@@ -63,7 +63,7 @@ class RandomSampler(Sampler):
         data_source: the dataset.
         replacement: whether a sample may come more than once.
         num_samples: how many an epoch has; all when None.
-        generator: where the order comes from; the default generator when None.
+        generator: draws the order; the default generator when None.
 
     Raises:
         ArgumentError: more samples than there are, without replacement.
@@ -101,7 +101,7 @@ class SubsetRandomSampler(Sampler):
 
     Args:
         indices: which.
-        generator: where the order comes from; the default generator when None.
+        generator: draws the order; the default generator when None.
     """
 
     def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
@@ -117,13 +117,13 @@ class SubsetRandomSampler(Sampler):
 
 
 class WeightedRandomSampler(Sampler):
-    """Samples drawn with probabilities in proportion to their weights.
+    """Samples drawn with probabilities proportional to their weights.
 
     Args:
-        weights: one number a sample, at least 0.
+        weights: one number per sample, at least 0.
         num_samples: how many an epoch has.
         replacement: whether a sample may come more than once.
-        generator: where they come from; the default generator when None.
+        generator: draws them; the default generator when None.
     """
 
     def __init__(
@@ -149,19 +149,19 @@ class WeightedRandomSampler(Sampler):
 
 
 class DistributedSampler(Sampler):
-    """The part of a dataset that one of several processes reads, each another one.
+    """The part of a dataset that one of several processes reads; each process reads another part.
 
     Args:
         dataset: the dataset, the same in all processes.
-        num_replicas: how many processes there are; all ranks of the process group when None.
-        rank: which of them this is, from 0 on; that of this process when None.
-        shuffle: whether each epoch has an order of its own, at random.
-        seed: of the order, the same in all processes.
-        drop_last: whether to leave samples out so that all parts are equally long; else the first
-            ones come once more.
+        num_replicas: number of processes; all ranks of the process group when None.
+        rank: the index of this process, from 0 on; its rank in the process group when None.
+        shuffle: whether each epoch has its own random order.
+        seed: random seed of the order, the same in all processes.
+        drop_last: whether to leave samples out so that all parts are equally long; otherwise the
+            first samples are repeated.
 
     Raises:
-        ArgumentError: `rank` is none of `num_replicas`.
+        ArgumentError: `rank` is not below `num_replicas`.
 
     Example:
         >>> [list(DistributedSampler(range(5), 2, rank, shuffle=False)) for rank in (0, 1)]
@@ -197,7 +197,7 @@ class DistributedSampler(Sampler):
         self.epoch: int = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Sets the number of the epoch, from which its order follows."""
+        """Sets the number of the epoch, which determines its order."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
@@ -221,8 +221,8 @@ class BatchSampler(Sampler):
 
     Args:
         sampler: gives the indices.
-        batch_size: how many a batch has.
-        drop_last: whether to leave out a last batch that is smaller.
+        batch_size: number of indices per batch.
+        drop_last: whether to leave out a smaller last batch.
 
     Raises:
         ArgumentError: `batch_size` is below 1.
@@ -257,19 +257,20 @@ class BatchSampler(Sampler):
 
 
 class LengthBatchSampler(Sampler):
-    """Random batches of samples that are about equally long, for `DataLoader(batch_sampler=...)`,
-    so that little of a batch is padding.
+    """Random batches of samples of similar length, for `DataLoader(batch_sampler=...)`, so that a
+    batch has little padding.
 
-    The samples are put into a random order, `pool` batches of them at a time are sorted by their
-    lengths and cut into batches, and the batches of all pools into a random order again.
+    The samples are shuffled, `pool` batches of them at a time are sorted by length and divided into
+    batches, and all batches are shuffled again.
 
     Args:
         lengths: of each sample, (n,); or several, (n, k), such as those of a sentence and of its
-            translation: the first decides, among equal ones the second, and so on.
-        batch_size: how many samples a batch has.
-        drop_last: whether to leave out, each epoch, the samples that make no whole batch.
-        pool: how many batches are sorted together; the more, the less padding and chance.
-        generator: where the order comes from; the default generator when None.
+            translation: they are sorted by the first length, then by the second, and so on.
+        batch_size: number of samples per batch.
+        drop_last: whether to leave out, each epoch, the samples that do not fill a batch.
+        pool: how many batches are sorted together; a larger pool means less padding and less
+            randomness.
+        generator: draws the order; the default generator when None.
 
     Raises:
         ArgumentError: `batch_size` or `pool` is below 1.

@@ -1,4 +1,4 @@
-"""Columns brought to a common scale, by numbers that are taken from the training data only.
+"""Scaling of columns, with parameters computed from the training data only.
 
 scale = StandardScaler().fit(training)
 x, y = scale.transform(training), scale.transform(held_out)
@@ -56,7 +56,7 @@ class _Statistics(NamedTuple):
 
 
 class Scaling(FittedTransform):
-    """The base of the two: transform(x) = (x - shift) / scale, with a shift and a scale a column.
+    """The base of the two: transform(x) = (x - shift) / scale, with a shift and a scale per column.
 
     Attributes:
         shift: float64 of shape (columns,), or () when it was fitted to one column of shape (n,).
@@ -78,13 +78,13 @@ class Scaling(FittedTransform):
         """Returns shift and scale."""
 
     def fit(self, x: Any, y: object = None, *, names: Sequence[str] | None = None) -> Self:
-        """Takes shift and scale from data.
+        """Computes shift and scale from data.
 
         Args:
             x: (n, columns), or (n,) for a single column: an array, a Tensor, or a table of numbers
                 as in `as_table`.
-            y: is not looked at; scikit-learn's pipelines give it.
-            names: what messages call the columns of an array; their numbers when None.
+            y: ignored; scikit-learn's pipelines pass it.
+            names: the names of an array's columns in messages; their numbers when None.
 
         Returns:
             The transform itself.
@@ -100,14 +100,14 @@ class Scaling(FittedTransform):
         return self
 
     def partial_fit(self, x: Any, y: object = None, *, names: Sequence[str] | None = None) -> Self:
-        """Takes shift and scale from these data and those before, such as the blocks of a file.
+        """Computes shift and scale from these data and all before, such as the blocks of a file.
 
         A column that is constant so far is an error only when it is used.
 
         Args and other errors are as in `fit`.
 
         Raises:
-            ShapeError: there are other columns than before, too.
+            ShapeError: also if the columns differ from those before.
         """
         known, table = self._statistics_of(x)
         named = names if table is None else table.names
@@ -127,27 +127,27 @@ class Scaling(FittedTransform):
         return self
 
     def transform(self, x: Any, out: np.ndarray | None = None) -> Any:
-        """Returns the values on the new scale; within a compiled step as well.
+        """Returns the scaled values; also works within a compiled step.
 
         Args:
             x: (..., columns) as in `fit`, a Tensor or an array; or a table, of which the columns of
                 `fit` are taken, by name.
-            out: an array of the result's shape and dtype that receives it; `x` itself changes it in
-                place. For arrays only.
+            out: an array of the result's shape and dtype that receives it; `x` itself for in-place
+                scaling. For arrays only.
 
         Returns:
-            What `x` is: a Tensor, an array, or a Table of the columns of `fit`; floats keep their
-            dtype.
+            The same type as `x`: a Tensor, an array, or a Table of the columns of `fit`; floats
+            keep their dtype.
 
         Raises:
-            ArgumentError: nothing has been fitted yet, or a table lacks a column.
+            ArgumentError: the transform has not been fitted yet, or a column is missing in a table.
             ShapeError: `x` has another number of columns.
             DTypeError: a column holds text.
         """
         return self._mapped(x, lambda v, shift, scale: self._forward(v, shift, scale, out))
 
     def inverse_transform(self, x: Any) -> Any:
-        """Returns values on the new scale brought back to the old one.
+        """Returns scaled values on their original scale.
 
         Args and errors are as in `transform`.
         """
@@ -159,10 +159,10 @@ class Scaling(FittedTransform):
         """Returns the names of the result's columns: those of the columns given.
 
         Args:
-            input_features: names in place of those of the table that was fitted.
+            input_features: names instead of those of the fitted table.
 
         Raises:
-            ArgumentError: nothing has been fitted yet.
+            ArgumentError: the transform has not been fitted yet.
             ShapeError: there is another number of names.
         """
         return self._names_in(input_features)
@@ -171,7 +171,7 @@ class Scaling(FittedTransform):
         """Returns shift and scale by name, as tensors, and the names of columns, for a file.
 
         Raises:
-            ArgumentError: nothing has been fitted yet.
+            ArgumentError: the transform has not been fitted yet.
         """
         shift, scale = self._fitted()
         return {
@@ -181,7 +181,7 @@ class Scaling(FittedTransform):
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> Self:
-        """Takes shift and scale from a `state_dict`; returns the transform itself.
+        """Restores shift and scale from a `state_dict`; returns the transform itself.
 
         Raises:
             StateError: they are not there, or their shapes differ.
@@ -284,14 +284,14 @@ class Scaling(FittedTransform):
 
 
 class StandardScaler(Scaling):
-    """Gives each column the mean 0 and the standard deviation 1.
+    """Scales each column to mean 0 and standard deviation 1.
 
         transform(x) = (x - mean) / std
 
     Args:
         ddof: the standard deviation divides by n - ddof: 0 for that of the data, 1 for the estimate
             of the population's.
-        constant: "error" refuses a column with one value only; "keep" makes it 0.
+        constant: "error" raises an error for a constant column; "keep" makes it 0.
 
     Example:
         >>> import numpy as np
@@ -331,16 +331,16 @@ class StandardScaler(Scaling):
 
 
 class MinMaxScaler(Scaling):
-    """Gives each column a smallest and a largest value.
+    """Scales each column to a given range.
 
         transform(x) = low + (x - min) / (max - min) * (high - low)
 
-    New data may lie outside of `low` to `high`, when it lies outside of what was fitted.
+    New data that are outside the fitted range are outside `low` to `high`.
 
     Args:
-        feature_range: (low, high), what becomes of the smallest and of the largest value.
-        constant: "error" refuses a column with one value only; "keep" makes it `low`.
-        clip: whether what would lie outside of `low` to `high` becomes the nearer of the two.
+        feature_range: (low, high), the results for the smallest and the largest value.
+        constant: "error" raises an error for a constant column; "keep" makes it `low`.
+        clip: whether values outside `low` to `high` are clipped.
 
     Raises:
         ArgumentError: `high` is not above `low`.

@@ -1,4 +1,4 @@
-"""Time series: windows that move over them, and splits that keep the future apart."""
+"""Time series: sliding windows, and splits that keep the future separate."""
 
 from __future__ import annotations
 
@@ -27,22 +27,23 @@ def windows(
     stride: int = 1,
     target: str | int | Sequence[str | int] | None = None,
 ) -> TensorDataset:
-    """Returns pairs of what was seen and what came next, at every place of a series.
+    """Returns pairs of past values and the values that follow, at every position of a series.
 
         inputs[i] = series[i * stride : i * stride + length]
         targets[i] = series[i * stride + length : i * stride + length + horizon]
 
-    The windows share the memory of one copy of the series. Divide a series by `split_in_time`
-    first, and make windows of each part, so that none of training looks into what is held out.
+    The windows share the memory of one copy of the series. First divide a series with
+    `split_in_time`, then make windows of each part, so that no training window contains held-out
+    values.
 
     Args:
         series: in the order of time: (time,) or (time, features), an array, a Tensor or a column;
             or a table of numbers, as in `as_table`.
-        length: how many places are seen.
-        horizon: how many come next.
-        stride: how far one window is from the one before.
-        target: which columns come next, by name or number; all when None. One alone has no axis of
-            features.
+        length: number of past values.
+        horizon: number of values that follow.
+        stride: distance between consecutive windows.
+        target: the columns of the targets, by name or number; all when None. A single one has no
+            feature axis.
 
     Returns:
         A dataset of (inputs, targets): floats of shape (n, length) and (n, horizon) for a series of
@@ -50,9 +51,9 @@ def windows(
         series is a Tensor or array of other floats.
 
     Raises:
-        ArgumentError: a number is below 1, the series is shorter than one window and what comes
-            next, lacks values, or there is no such column.
-        ShapeError: it has another number of axes.
+        ArgumentError: a number is below 1, the series is shorter than one window with its horizon,
+            has missing values, or there is no such column.
+        ShapeError: it has a wrong number of axes.
         DTypeError: a column holds text.
     """
     for name, number in (("length", length), ("horizon", horizon), ("stride", stride)):
@@ -81,12 +82,12 @@ def split_in_time(data: Any, lengths: Sequence[int | float], gap: int = 0) -> li
 
     Args:
         data: a table, an array or Tensor whose first axis is time, a list, or a dataset.
-        lengths: how many places each part has; or fractions with the sum 1, of what the gaps leave.
-        gap: places between two parts that belong to neither. For data whose samples are windows
-            over one series, length + horizon - 1 keeps the parts apart.
+        lengths: the length of each part; or fractions with the sum 1, of what the gaps leave.
+        gap: number of positions between two parts that belong to neither. For data whose samples
+            are windows over one series, length + horizon - 1 keeps the parts apart.
 
     Returns:
-        A part for each length, of the kind of `data`.
+        A part for each length, of the type of `data`.
 
     Raises:
         ArgumentError: the lengths and gaps do not add up to the whole.

@@ -11,7 +11,7 @@ __all__ = ["part_of"]
 
 
 def part_of(dataset: str, split: str, names: Mapping[str, str]) -> str:
-    """Returns what stands for a split.
+    """Returns the entry for a split.
 
     Raises:
         ArgumentError: the data set has no such split.

@@ -35,13 +35,13 @@ SHOWN = 5  # rows that a message names
 
 @checked_methods
 class Table:
-    """Columns of one length. A column of numbers is a NumPy array, a column of text a list.
+    """Columns of equal length. A column of numbers is a NumPy array, a column of text a list.
 
     A missing number is nan, a missing text None.
 
     Args:
-        columns: name -> numbers of shape (n,), bools among them, or n texts or dates; arrays,
-            Tensors, lists, or columns of pandas, polars and PyArrow. Dates become text.
+        columns: name -> numbers or bools of shape (n,), or n texts or dates; arrays, Tensors,
+            lists, or columns of pandas, polars and PyArrow. Dates become text.
 
     Raises:
         ShapeError: the columns differ in length, or have another number of axes.
@@ -137,7 +137,7 @@ class Table:
     def describe(self) -> Table:
         """Returns a table with a row for each column: missing, distinct, mean, quantiles, ...
 
-        "std" divides by n - 1, as in pandas; of text "most frequent" says the first one.
+        "std" divides by n - 1, as in pandas; for text "most frequent" is the first one.
         """
         return Table(described(self._columns))
 
@@ -207,19 +207,19 @@ class Table:
     # --- missing values ---------------------------------------------------------------------------
 
     def missing(self) -> dict[str, np.ndarray]:
-        """Returns, for each column that lacks values, in which rows."""
+        """Returns the rows with missing values, for each column that has any."""
         rows = {name: np.flatnonzero(is_missing(column)) for name, column in self._columns.items()}
         return {name: indices for name, indices in rows.items() if indices.size}
 
     def without_missing(self, *names: str) -> Table:
-        """Returns the rows in which these columns (all, if none is named) lack nothing."""
+        """Returns the rows without missing values in these columns (all, if none is named)."""
         incomplete = np.zeros(len(self), bool)
         for name in _listed_names(names) or self.names:
             incomplete |= is_missing(self[name])
         return self.rows(~incomplete)
 
     def require_complete(self, *names: str) -> None:
-        """Checks that these columns (all, if none is named) lack nothing.
+        """Checks that these columns (all, if none is named) have no missing values.
 
         Raises:
             ArgumentError: values are missing; the message names the columns and rows.
@@ -230,7 +230,7 @@ class Table:
     # --- leaving ----------------------------------------------------------------------------------
 
     def tensor(self, *names: str, dtype: DType | str = dtypes.float32) -> Tensor:
-        """Returns columns of numbers side by side.
+        """Returns columns of numbers as one tensor.
 
         Args:
             names: which columns, in order; all that hold numbers when none is named.
@@ -240,7 +240,7 @@ class Table:
             (rows, columns).
 
         Raises:
-            ArgumentError: a column does not exist, holds text, or lacks values.
+            ArgumentError: a column does not exist, holds text, or has missing values.
         """
         chosen = _listed_names(names) or self.numeric
         for name in chosen:
@@ -262,7 +262,7 @@ class Table:
 
         Args:
             target: the column, or columns, to predict.
-            features: what to predict from; all other columns of numbers when None.
+            features: the columns to predict from; all other columns of numbers when None.
 
         Returns:
             A dataset of Tensors (n, features) and (n, targets).
@@ -279,22 +279,22 @@ class Table:
 
 @checked
 def as_table(data: Any) -> Table:
-    """Returns data as a Table; one that is a Table already, as it is.
+    """Returns data as a Table; a Table is returned unchanged.
 
     Args:
         data: a Table; a dict of columns; a data frame of pandas (whose index is left out:
             df.reset_index() makes columns of it) or polars; a table or record batch of PyArrow; a
             NumPy array of shape (rows, columns), whose columns are called "0", "1" ..., or one with
-            named fields of shape (rows,); a list of dicts, each a row, in which a column that a
-            row has not is missing.
+            named fields of shape (rows,); a list of dicts, one per row, where a column that is not
+            in a row is missing.
 
     Returns:
-        The table; see `Table` for what becomes of each column.
+        The table; see `Table` for how each column is converted.
 
     Raises:
         ArgumentTypeError: it is none of these.
-        ArgumentError: two columns have one name.
-        ShapeError: a NumPy array has another number of axes.
+        ArgumentError: two columns have the same name.
+        ShapeError: a NumPy array has a wrong number of axes.
         DTypeError: a column holds neither numbers nor text nor dates.
 
     Example:
@@ -368,7 +368,7 @@ def _listed_names(names: Sequence[Any]) -> list[str]:
 
 
 def gaps(table: Table) -> str:
-    """Returns what to say of the values that a table lacks; nothing when it is complete."""
+    """Returns a message about missing values in a table; empty if there are none."""
     missing = table.missing()
     if not missing:
         return ""

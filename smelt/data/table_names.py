@@ -1,4 +1,4 @@
-"""What to write in the place of what data frames have, and a Table has not."""
+"""What to write instead of names that data frames have, but a Table does not."""
 
 from __future__ import annotations
 

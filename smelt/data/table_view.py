@@ -1,4 +1,4 @@
-"""A Table as people look at it: in a notebook, printed, described by figures."""
+"""How a Table is displayed: in a notebook, printed, described by statistics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts as numbers by a tokenizer of the library `tokenizers`, in the way of a `Vocabulary`."""
+"""Texts as numbers with a tokenizer of the library `tokenizers`, used like a `Vocabulary`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["Tokenizer"]
 
 @checked_methods
 class Tokenizer:
-    """Numbers for texts, and back, by a tokenizer of the library `tokenizers`.
+    """Converts texts to numbers and back, with a tokenizer of the library `tokenizers`.
 
     Args:
         tokenizer: a `tokenizers.Tokenizer`, or the path of a `tokenizer.json`.
-        padding: the token that fills texts up to one length.
+        padding: the padding token.
 
     Raises:
-        FileError: the file is missing, or holds no tokenizer.
+        FileError: the file is missing, or does not contain a tokenizer.
         ArgumentError: it is neither.
         MissingExtra: `tokenizers` is not installed.
     """
@@ -53,7 +53,7 @@ class Tokenizer:
         """Returns the text of numbers, without special tokens.
 
         Raises:
-            BoundsError: a number is none of a token.
+            BoundsError: a number is not that of a token.
         """
         indices = [int(index) for index in numbers]
         for index in indices:
@@ -67,7 +67,8 @@ class Tokenizer:
         length: int | None = None,
         padding: int | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Returns texts as one array of numbers, filled up to one length, and what is real in it.
+        """Returns texts as one array of numbers, padded to the same length, and a mask of the real
+        tokens.
 
         Args, results and errors are as in `Vocabulary.batch`.
         """

@@ -1,4 +1,4 @@
-"""Images flipped, cut, resized and normalized, under torchvision's names: a batch at a time.
+"""Image transforms with torchvision's names: flip, crop, resize, normalize, a batch at a time.
 
     augment = Compose([RandomCrop(32, padding=4), RandomHorizontalFlip()])
 
@@ -8,7 +8,8 @@
         ...
 
 Every transform takes images (n, channels, height, width), or one (channels, height, width), as
-Tensors, eagerly or within a compiled step. What is random is drawn for each image of a batch apart.
+Tensors, eagerly or within a compiled step. Random numbers are drawn separately for each image of a
+batch.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ Size = int | Sequence[int]
 
 @checked_methods
 class ImageTransform(ABC):
-    """The base of what changes images.
+    """The base of image transforms.
 
-    Calling it with images and, where numbers are random, perhaps a generator, gives new images. A
+    Call it with images and, for random transforms, optionally a generator; it returns new images. A
     subclass defines `change`.
     """
 
@@ -111,10 +112,10 @@ class Compose:
 
 @checked_methods
 class ToTensor:
-    """Makes float32 (channels, height, width) of a picture, uint8 values as 0 to 1.
+    """Converts an image to float32 (channels, height, width), uint8 values to 0 to 1.
 
-    Takes an array (height, width, channels) or (height, width), or a picture of Pillow. A Tensor
-    is one already: what `read_image` and `ImageFolder` give stays as it is.
+    Takes an array (height, width, channels) or (height, width), or a Pillow image. A Tensor is
+    returned unchanged, such as those of `read_image` and `ImageFolder`.
 
     Example:
         >>> ToTensor()(np.full((2, 3, 3), 255, np.uint8)).shape
@@ -141,11 +142,11 @@ class ToTensor:
 
 
 class Normalize(ImageTransform):
-    """Gives each channel (x - mean) / std.
+    """Normalizes each channel: (x - mean) / std.
 
     Args:
-        mean: one number a channel.
-        std: one number a channel, not 0.
+        mean: one number per channel.
+        std: one number per channel, not 0.
 
     Raises:
         ArgumentError: a `std` is 0.
@@ -173,15 +174,16 @@ class Normalize(ImageTransform):
 
 
 class Resize(ImageTransform):
-    """Gives images another size.
+    """Resizes images.
 
     Args:
         size: (height, width), or one number for the shorter side, the other one in proportion.
         interpolation: "bilinear" or "nearest".
-        antialias: whether a smaller image takes the mean of what it covers, as Pillow does.
+        antialias: whether the pixels of a smaller image are means over the area they cover, as in
+            Pillow.
 
     Raises:
-        ArgumentError: a size is below 1, or there is no such interpolation.
+        ArgumentError: a size is below 1, or the interpolation is unknown.
     """
 
     def __init__(self, size: Size, interpolation: str = "bilinear", antialias: bool = True) -> None:
@@ -204,7 +206,7 @@ class Resize(ImageTransform):
 
 
 class CenterCrop(ImageTransform):
-    """Cuts out the middle; where an image is smaller, zeros stand around it.
+    """Crops the center; a smaller image is padded with zeros.
 
     Args:
         size: (height, width), or one number for both.
@@ -229,14 +231,14 @@ class CenterCrop(ImageTransform):
 
 
 class RandomCrop(ImageTransform):
-    """Cuts out a part at a random place.
+    """Crops a part at a random position.
 
     Args:
         size: (height, width), or one number for both.
         padding: zeros around the images first: one number for all sides, (left and right, top and
             bottom), or (left, top, right, bottom).
         padding_mode: "constant", or "reflect", "replicate" and "circular", as in `F.pad`.
-        fill: what stands there in place of zeros.
+        fill: the padding value instead of zero.
 
     Raises:
         ArgumentError: a size is below 1, or `padding` has another number of values.
@@ -277,13 +279,13 @@ class RandomCrop(ImageTransform):
 
 
 class RandomHorizontalFlip(ImageTransform):
-    """Exchanges left and right with a probability.
+    """Flips images horizontally with a given probability.
 
     Args:
         p: the probability.
 
     Raises:
-        ArgumentError: `p` lies outside [0, 1].
+        ArgumentError: `p` is outside [0, 1].
     """
 
     axis = 3
@@ -304,25 +306,25 @@ class RandomHorizontalFlip(ImageTransform):
 
 
 class RandomVerticalFlip(RandomHorizontalFlip):
-    """Exchanges top and bottom with a probability.
+    """Flips images vertically with a given probability.
 
     Args:
         p: the probability.
 
     Raises:
-        ArgumentError: `p` lies outside [0, 1].
+        ArgumentError: `p` is outside [0, 1].
     """
 
     axis = 2
 
 
 class RandomRotation(ImageTransform):
-    """Turns images around their centers by random angles.
+    """Rotates images around their centers by random angles.
 
     Args:
-        degrees: (least, most), against the clock; one number d stands for (-d, d).
+        degrees: (minimum, maximum), counterclockwise; one number d stands for (-d, d).
         interpolation: "nearest" or "bilinear".
-        fill: what stands where the rotated image has nothing.
+        fill: the value outside the rotated image.
 
     Raises:
         ArgumentError: the range is empty, or there is no such interpolation.
@@ -346,17 +348,17 @@ class RandomRotation(ImageTransform):
 
 
 class RandomResizedCrop(ImageTransform):
-    """Cuts out a part of random area and proportions, and gives it a size.
+    """Crops a part of random area and aspect ratio, and resizes it.
 
-    Where the part would not fit, it is made as large as the image allows. (torchvision tries ten
-    times, then takes the middle.)
+    A part that would not fit is made as large as the image allows. (torchvision tries ten times,
+    then takes the center.)
 
     Args:
         size: (height, width) of the result, or one number for both.
-        scale: (least, most) of the part's area, as a share of the image's.
-        ratio: (least, most) of the part's width by its height.
+        scale: (minimum, maximum) of the part's area, as a fraction of the image's area.
+        ratio: (minimum, maximum) of the part's width divided by its height.
         interpolation: "bilinear" or "nearest".
-        antialias: whether a smaller result takes the mean of what it covers.
+        antialias: whether the pixels of a smaller result are means over the area they cover.
 
     Raises:
         ArgumentError: a size is below 1, a range is empty or not positive, or there is no such
@@ -397,13 +399,13 @@ class ColorJitter(ImageTransform):
 
         x * b,    m + (x - m) * c,    g + (x - g) * s,    each cut off at 0 and 1
 
-    where m is the mean of an image's grey values and g are the grey values. (torchvision draws the
-    order, too, and has a hue.)
+    where m is the mean of an image's gray values and g are the gray values. (torchvision also draws
+    the order, and has a hue.)
 
     Args:
-        brightness: (least, most) of b; one number d stands for (max(0, 1 - d), 1 + d).
-        contrast: the same of c.
-        saturation: the same of s, of images with three channels.
+        brightness: (minimum, maximum) of b; one number d means (max(0, 1 - d), 1 + d).
+        contrast: the same for c.
+        saturation: the same for s, for images with three channels.
 
     Raises:
         ArgumentError: a range is empty or negative.

@@ -23,7 +23,7 @@ rename(__name__, {"words": "split_words"})
 
 @checked
 def split_words(text: str) -> list[str]:
-    """Returns the words of a text: in lower case, divided at white space.
+    """Returns the words of a text: in lower case, split at whitespace.
 
     Example:
         >>> split_words("I liked  this film!")
@@ -34,13 +34,13 @@ def split_words(text: str) -> list[str]:
 
 @checked_methods
 class Vocabulary:
-    """Numbers for tokens, and back.
+    """Converts tokens to numbers and back.
 
     Args:
         tokens: in the order of their numbers, which begin after those of `specials`.
-        specials: tokens that stand first. "<unk>" among them takes the place of what is unknown;
-            "<pad>" fills sentences up to one length.
-        tokenise: makes tokens of a text; `list` makes single characters.
+        specials: tokens with the first numbers. "<unk>" among them replaces unknown tokens; "<pad>"
+            is for padding.
+        tokenise: splits a text into tokens; `list` gives single characters.
         join: what `decode` puts between tokens; "" for characters.
 
     Raises:
@@ -94,8 +94,8 @@ class Vocabulary:
         Args:
             texts: those of the training data.
             minimum: how often a token must occur.
-            size: how many entries there may be, those of `specials` included; the most frequent
-                tokens stay, of equally frequent ones the first in the alphabet. None keeps all.
+            size: maximum number of entries, including `specials`; the most frequent tokens are
+                kept, among equally frequent ones the first in the alphabet. None keeps all.
             order: of the numbers: "frequency" (the most frequent first) or "alphabet".
             specials: see `Vocabulary`.
             tokenise: see `Vocabulary`.
@@ -125,7 +125,7 @@ class Vocabulary:
         """Returns the vocabulary of the characters of some texts, in the order of the alphabet.
 
         Args:
-            texts: those of the training data; one text will do.
+            texts: those of the training data; a single text is allowed.
             specials: see `Vocabulary`.
 
         Example:
@@ -168,11 +168,11 @@ class Vocabulary:
         return [self[token] for token in self.tokenise(text)]
 
     def decode(self, numbers: Iterable[int]) -> str:
-        """Returns the text of numbers; what is "<pad>" is left out.
+        """Returns the text of numbers; "<pad>" is left out.
 
         Raises:
             ArgumentError: a text is given.
-            BoundsError: a number is none of a token.
+            BoundsError: a number is not that of a token.
         """
         if isinstance(numbers, (str, bytes)):
             raise ArgumentError(f"decode: {numbers!r} is a text; give the numbers of tokens")
@@ -188,17 +188,18 @@ class Vocabulary:
         length: int | None = None,
         padding: int | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Returns texts as one array of numbers, filled up to one length, and what is real in it.
+        """Returns texts as one array of numbers, padded to the same length, and a mask of the real
+        tokens.
 
         Args:
             texts: each a text, or the numbers of its tokens.
-            length: tokens a text: longer ones are cut at their end; that of the longest when None.
-            padding: the number that fills up; that of "<pad>" when None.
+            length: tokens per text: longer texts are truncated; that of the longest when None.
+            padding: the padding number; that of "<pad>" when None.
 
         Returns:
-            Numbers, int64 of shape (texts, length); mask, bool of the same shape, True where a
-            token of the text stands and False where it was filled up. An attention's
-            `key_padding_mask` is the opposite, `~mask`; the lengths are `mask.sum(1)`.
+            Numbers, int64 of shape (texts, length); mask, bool of the same shape, True for tokens
+            of the text and False for padding. An attention's `key_padding_mask` is the opposite,
+            `~mask`; the lengths are `mask.sum(1)`.
 
         Raises:
             ArgumentError: `texts` is one text, or one of them is neither text nor numbers,
@@ -210,7 +211,7 @@ class Vocabulary:
         return padded(rows, length, self._padding(padding))
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the tokens, and how texts are divided, as plain values, for a file."""
+        """Returns the tokens, and how texts are split, as plain values, for a file."""
         return {
             "tokens": self.tokens,
             "tokenise": getattr(self.tokenise, "__name__", type(self.tokenise).__name__),
@@ -218,7 +219,7 @@ class Vocabulary:
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> Self:
-        """Takes the tokens of a `state_dict`; returns the vocabulary itself.
+        """Restores the tokens of a `state_dict`; returns the vocabulary itself.
 
         Raises:
             StateError: they are not there, or were made by another function than `tokenise`.
@@ -248,9 +249,7 @@ class Vocabulary:
 
 
 def check_texts(called: str, texts: Any) -> None:
-    """Raises where one text stands for a list of them, or something in it is no text and no
-    numbers.
-    """
+    """Raises for a single text instead of a list, or an entry that is neither text nor numbers."""
     if isinstance(texts, (str, bytes)):
         raise ArgumentError(f"{called}: give a list of texts, [text] for one, not {texts!r}")
     for index, text in enumerate(texts):
@@ -271,12 +270,12 @@ def check_texts(called: str, texts: Any) -> None:
 def padded(
     rows: Sequence[Sequence[int]], length: int | None, padding: int
 ) -> tuple[Tensor, Tensor]:
-    """Returns rows of numbers filled up to one length, and where they are real.
+    """Returns rows of numbers padded to the same length, and a mask of the real numbers.
 
     Args:
         rows: each the numbers of a text.
-        length: places of a row: longer ones are cut at their end; that of the longest when None.
-        padding: what fills up.
+        length: length of a row: longer rows are truncated; that of the longest when None.
+        padding: the padding number.
 
     Returns:
         Numbers, int64 of shape (rows, length); mask, bool of the same shape.

@@ -1,8 +1,8 @@
 """Training on several processes and machines: one program, once for each rank.
 
-Under `mpiexec -n 4 python program.py` each of four processes is a rank; `init_process_group` brings
-them together, by way of mpi4py and its MPI. Alone the same program is one rank, and mpi4py is not
-needed.
+Under `mpiexec -n 4 python program.py` each of four processes is a rank; `init_process_group`
+connects them, through mpi4py and its MPI. Without a launcher the same program is one rank, and
+mpi4py is not needed.
 """
 
 from smelt.data import DistributedSampler

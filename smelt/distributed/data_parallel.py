@@ -1,4 +1,4 @@
-"""Data parallel training: each rank computes gradients by its samples, and all take the mean."""
+"""Data parallel training: each rank computes gradients on its samples, and all use the mean."""
 
 from __future__ import annotations
 
@@ -28,31 +28,34 @@ __all__ = ["DistributedDataParallel", "broadcast_state", "check_same_model"]
 class DistributedDataParallel(Module):
     """A module whose gradients are the mean over the samples of all ranks.
 
-    `backward()` leaves that mean in `.grad`, so an optimizer changes the parameters alike on all
-    ranks, to the bit; at first all have those of rank 0. Within a compiled step gradients are sent
-    in buckets, each as soon as it is complete, while the rest of the backward pass goes on. The
-    loss must be a mean over the samples of the batch; ranks may have different numbers of them,
-    also none. `autograd.grad` gives this rank's gradients.
+    `backward()` leaves that mean in `.grad`, so an optimizer changes the parameters identically on
+    all ranks, to the bit; initially all have those of rank 0. Within a compiled step gradients are
+    sent in buckets, each as soon as it is complete, while the rest of the backward pass continues.
+    The loss must be a mean over the samples of the batch; ranks may have different numbers of
+    samples, also none. `autograd.grad` returns this rank's gradients.
 
-    A draw whose first axis is one of samples, such as dropout's, is that of the batch of all ranks,
-    of which rank r has the r-th part: the same sample drops the same elements on any number of
-    ranks. Floats in buffers that the module changes, such as the running statistics of BatchNorm,
-    become their mean over all ranks; for statistics of the batch of all ranks convert the module by
-    `nn.SyncBatchNorm.convert_sync_batchnorm` before.
+    Random numbers whose first axis is the sample, such as those of dropout, are drawn for the batch
+    of all ranks, and rank r takes the r-th part: dropout drops the same elements of a sample on any
+    number of ranks. Floats in buffers that the module changes, such as the running statistics of
+    BatchNorm, become their mean over all ranks; for statistics of the batch of all ranks first
+    convert the module with `nn.SyncBatchNorm.convert_sync_batchnorm`.
 
     Args:
-        module: the model; all ranks make the same one.
-        bucket_cap_mb: mebibytes of gradients that are sent at once; the first bucket has one.
-        deterministic: whether results shall not depend on the number of ranks, to the bit: the
-            batch of all ranks is computed in `shards` pieces, and all is added up as one tree. Each
-            shard is a batch of its own for BatchNorm. Gradients come from `backward` of this
-            object then, not from that of a loss. It costs kernels for smaller batches, memory for
-            a gradient a shard, and nothing is sent meanwhile.
-        shards: of the batch of all ranks; a power of two. Ranks are no more, and a power of two.
+        module: the model; all ranks create the same one.
+        bucket_cap_mb: mebibytes of gradients that are sent at once; the first bucket has one
+            mebibyte.
+        deterministic: whether results must not depend on the number of ranks, to the bit: the batch
+            of all ranks is computed in `shards` pieces, and all sums form one tree. BatchNorm
+            normalizes each shard separately. Gradients then come from `backward` of this object,
+            not from that of a loss. The price: kernels for smaller batches, memory for one gradient
+            per shard, and no overlap of communication.
+        shards: number of pieces of the batch of all ranks, a power of two. The number of ranks must
+            be a power of two, and not larger.
 
     Raises:
-        ArgumentError: no module, no parameter that requires a gradient, or a setting out of range.
-        StateError: on all ranks, where their models differ.
+        ArgumentError: not a module, no parameter that requires a gradient, or a setting out of
+            range.
+        StateError: on all ranks, if their models differ.
 
     Example:
         >>> import smelt
@@ -99,7 +102,7 @@ class DistributedDataParallel(Module):
         guards.changed()
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
-        """Returns what the module makes of this rank's part of a batch."""
+        """Returns the module's output for this rank's part of a batch."""
         samples = _counted((inputs, options))
         exchange: Exchange = vars(self)["_exchange"]
         exchange.samples = samples
@@ -109,8 +112,8 @@ class DistributedDataParallel(Module):
             return self.module(*inputs, **options)
 
     def backward(self, function: Callable[..., Tensor], *batch: Any) -> Tensor:
-        """Adds the gradient of a loss to `.grad` of the module's parameters: of its mean over the
-        samples of all ranks.
+        """Adds the gradient of a loss, as a mean over the samples of all ranks, to `.grad` of the
+        module's parameters.
 
         It is `function(*batch).backward()`, and the only way to do that with `deterministic=True`,
         since it calls the function once for each shard.
@@ -118,14 +121,14 @@ class DistributedDataParallel(Module):
         Args:
             function: takes a batch, or a part of it, calls this module, and returns the loss: a
                 mean over the samples.
-            batch: this rank's samples: trees of tensors, whose first axis is one of samples where
-                it is as long as that of the first tensor.
+            batch: this rank's samples: trees of tensors; the first axis is the sample if it is as
+                long as that of the first tensor.
 
         Returns:
             The loss, the mean over the samples of all ranks: the same on all ranks.
 
         Raises:
-            ShapeError: the samples cannot be cut into equal shards.
+            ShapeError: the samples cannot be divided into equal shards.
         """
         exchange, shards = vars(self)["_exchange"], vars(self)["_shards"]
         given = tree.map(lambda x: as_tensor(x) if hasattr(x, "__array__") else x, batch)
@@ -148,8 +151,8 @@ class DistributedDataParallel(Module):
 
     @contextmanager
     def no_sync(self) -> Iterator[None]:
-        """Within the block `backward()` leaves this rank's gradients; outside again the mean of
-        what it computes then is added to them.
+        """Within the block `backward()` leaves this rank's own gradients; after the block it adds
+        the mean over ranks of what it computes then.
         """
         exchange: Exchange = vars(self)["_exchange"]
         before, exchange.is_on = exchange.is_on, False
@@ -161,7 +164,7 @@ class DistributedDataParallel(Module):
             guards.changed()
 
     def fingerprint(self) -> Any:
-        """Returns what a compiled step takes for constant."""
+        """Returns what a compiled step takes as constant."""
         exchange: Exchange = vars(self)["_exchange"]
         return super().fingerprint(), exchange.is_on, exchange.is_deferred
 
@@ -215,7 +218,7 @@ def _averaged_buffers(module: Module) -> Iterator[None]:
 
 
 def check_same_model(module: Module) -> None:
-    """Raises on all ranks where their models differ in names, shapes, dtypes or settings.
+    """Raises on all ranks if their models differ in names, shapes, dtypes or settings.
 
     Raises:
         StateError: with the first names in which they differ.
@@ -230,7 +233,7 @@ def check_same_model(module: Module) -> None:
 
 
 def broadcast_state(module: Module) -> None:
-    """Gives the parameters and buffers of a module what they hold on rank 0."""
+    """Copies the parameters and buffers of rank 0 to all ranks."""
     if get_world_size() == 1:
         return
     every = dict.fromkeys((*module.parameters(), *module.buffers()))

@@ -17,13 +17,13 @@ _is_initialized = False
 
 
 def init_process_group(backend: str = "mpi") -> None:
-    """Makes this process a rank of all that `mpiexec` has started; alone, of one.
+    """Makes this process one of the ranks that `mpiexec` has started; otherwise the only rank.
 
-    From then on an exception that nobody catches ends all ranks with its message, and the end of
-    the program waits for the others. A second call changes nothing.
+    From then on an uncaught exception ends all ranks with its message, and the end of the program
+    waits for the others. A second call has no effect.
 
     Args:
-        backend: "mpi"; PyTorch's other names mean the same here.
+        backend: "mpi"; PyTorch's other backends mean the same here.
 
     Raises:
         MissingExtra: several processes were started, and mpi4py is not installed.
@@ -45,10 +45,10 @@ def init_process_group(backend: str = "mpi") -> None:
 
 
 def destroy_process_group() -> None:
-    """Makes this process one rank of its own again; all ranks call it, and wait for each other.
+    """Makes this process a single rank again; all ranks must call it, and wait for each other.
 
     Raises:
-        StateError: on all ranks, where some are about to do something else.
+        StateError: on all ranks, if some are about to do something else.
     """
     global _is_initialized
     if isinstance(current(), Group):
@@ -60,10 +60,10 @@ def destroy_process_group() -> None:
 
 
 def is_initialized() -> bool:
-    """Returns whether `init_process_group` was called, and not undone."""
+    """Returns whether `init_process_group` was called, and the group not destroyed since."""
     return _is_initialized
 
 
 def is_available() -> bool:
-    """Returns whether several processes could be a group: there is mpi4py, or this one is alone."""
+    """Returns whether a group can be formed: mpi4py is installed, or there is one process."""
     return launched_size() == 1 or find_spec("mpi4py") is not None

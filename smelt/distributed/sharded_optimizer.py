@@ -3,7 +3,8 @@
     gradients -> one row -> reduce-scatter -> this rank's part, its moments -> update -> all-gather
 
 (Rajbhandari, Rasley, Ruwase, He: "ZeRO: memory optimizations toward training trillion parameter
-models", SC 2020, stage 1.) A step sends as much as it does without: the two halves of a sum.
+models", SC 2020, stage 1.) A step sends as much as without sharding: the two halves of an
+all-reduce.
 """
 
 from __future__ import annotations
@@ -29,27 +30,28 @@ __all__ = ["ZeroRedundancyOptimizer"]
 
 
 class ZeroRedundancyOptimizer:
-    """An optimizer each rank of which holds a part of the moments, by PyTorch's name.
+    """An optimizer of which each rank holds a part of the moments; the name is PyTorch's.
 
     The parameters are those of one DistributedDataParallel; from now on its `backward` leaves each
-    rank's own gradients, and `step` takes their mean. So what looks at all gradients between the
-    two, such as clipping by their norm, sees one rank's.
+    rank's own gradients, and `step` uses their mean. So code between the two that looks at all
+    gradients, such as clipping by their norm, gets those of one rank.
 
-    `state_dict` has the names and shapes of the optimizer itself, whatever the number of ranks is,
-    so that a training goes on with another number, or without. All ranks call it, since each has
-    a part.
+    `state_dict` has the names and shapes of the optimizer itself for any number of ranks, so a
+    training can be resumed with another number, or without ranks. All ranks must call it, since
+    each has a part.
 
     Args:
         params: the parameters, of one dtype.
-        optimizer_class: an optimizer that treats each element by itself, such as `optim.Adam`.
+        optimizer_class: an optimizer that treats each element independently, such as `optim.Adam`.
         defaults: its settings.
 
     Attributes:
         optimizer: holds this rank's part.
 
     Raises:
-        ArgumentError: an optimizer that looks at whole parameters, parameters of several dtypes or
-            of no DistributedDataParallel, or of one that is deterministic.
+        ArgumentError: an optimizer that is not elementwise, parameters of several dtypes, or
+            parameters that do not belong to a DistributedDataParallel, or belong to a deterministic
+            one.
     """
 
     def __init__(
@@ -90,13 +92,13 @@ class ZeroRedundancyOptimizer:
         return self.optimizer.param_groups
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forgets the gradients of all parameters, or makes them zeros."""
+        """Clears the gradients of all parameters, or sets them to zeros."""
         current_engine().note_module(self)
         for x in self.parameters:
             x.grad = None if set_to_none or x.grad is None else x.grad * 0
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Makes one update of all parameters, by the mean of the gradients of all ranks.
+        """Updates all parameters with the mean of the gradients of all ranks.
 
         Args:
             closure: computes the loss and its gradients, before the update; its result is returned.
@@ -141,16 +143,16 @@ class ZeroRedundancyOptimizer:
         return self._padded(row)[start : start + self.width]
 
     def fingerprint(self) -> Hashable:
-        """Returns what a compiled step takes for constant."""
+        """Returns what a compiled step takes as constant."""
         return self.optimizer.fingerprint(), self.exchange.is_deferred
 
     # --- saving and resuming ----------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Returns all state, as that of the optimizer itself; all ranks call it.
+        """Returns all state, like that of the optimizer itself; all ranks must call it.
 
         Raises:
-            StateError: on all ranks, where some are about to do something else.
+            StateError: on all ranks, if some are about to do something else.
         """
         own = self.optimizer.state_dict()
         whole: dict[str, Tensor] = {}
@@ -168,7 +170,7 @@ class ZeroRedundancyOptimizer:
         return {**whole, **own}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Takes this rank's part of what `state_dict`, or that of the optimizer itself, returned.
+        """Loads this rank's part of what `state_dict`, or that of the optimizer itself, returned.
 
         Raises:
             StateError: keys or shapes do not fit; nothing has been changed then.

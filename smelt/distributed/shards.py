@@ -28,7 +28,9 @@ __all__ = ["Shards", "samples_of"]
 
 
 def samples_of(inputs: Any) -> Any:
-    """Returns how many samples a batch has: the first extent of its first tensor; None without."""
+    """Returns how many samples a batch has: the size of the first axis of its first tensor; None
+    without tensors.
+    """
     for leaf in tree.flatten(inputs)[0]:
         if isinstance(leaf, Tensor) and leaf.ndim:
             return leaf.shape[0]
@@ -36,13 +38,14 @@ def samples_of(inputs: Any) -> Any:
 
 
 class Shards:
-    """How batches are cut.
+    """How batches are divided into shards.
 
     Args:
         count: the shards of all ranks together.
 
     Raises:
-        ArgumentError: `count` or the number of ranks is no power of two, or there are more ranks.
+        ArgumentError: `count` or the number of ranks is not a power of two, or there are more
+            ranks.
     """
 
     def __init__(self, count: Any) -> None:
@@ -76,7 +79,7 @@ class Shards:
             buffers: what else it may change.
 
         Raises:
-            ShapeError: the samples cannot be cut into equal shards.
+            ShapeError: the samples cannot be divided into equal shards.
         """
         leaves, structure = tree.flatten(tuple(batch))
         samples = samples_of(leaves)

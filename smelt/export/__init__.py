@@ -1,4 +1,4 @@
-"""What leaves Python: weights and checkpoints as files, and steps as C."""
+"""Export: weights and checkpoints as files, and steps as C."""
 
 from smelt.export.c_files import CExport, to_c
 from smelt.export.checkpoint import load, save

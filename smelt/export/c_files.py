@@ -37,19 +37,19 @@ Location = str | os.PathLike[str]
 
 @dataclass(frozen=True, slots=True)
 class CExport:
-    """What `to_c` wrote, and what it takes.
+    """What `to_c` wrote, and how much memory it needs.
 
     Attributes:
         header, source, report_file: paths of the files.
         flash: bytes of constant arrays by part: "parameters", "buffers", "constants", "initial
-            values" of what changes. The code is not among them: it depends on the compiler.
+            values" of what changes. The code is not included: it depends on the compiler.
         ram: bytes of NAME_state by part: "parameters", "optimizer", "buffers", "generator",
             "other", "workspace".
         state_bytes: sizeof(NAME_state).
-        stack_bytes: of the arrays in the kernel that keeps most on the stack; a frame has some
-            registers besides.
+        stack_bytes: size of the arrays of the kernel that uses the most stack; a stack frame also
+            holds some registers.
         flops: floating-point operations of one step; a multiply-add counts 2, an exp 1.
-        arguments, results: what the C function takes, in order, behind the state.
+        arguments, results: the arguments of the C function, in order, after the state.
         fields: members of NAME_state: name in C, name of the tensor, dtype, shape, offset in bytes.
     """
 
@@ -68,7 +68,7 @@ class CExport:
 
     @property
     def report(self) -> str:
-        """The figures as text."""
+        """The sizes as text."""
         lines = [f"{self.name}: exported to C"]
         for title, parts in (("flash, beside the code", self.flash), ("RAM", self.ram)):
             lines.append(f"{title}: {sum(parts.values()):,} bytes")
@@ -86,31 +86,32 @@ def to_c(
 ) -> CExport:
     """Writes a function or a training step as C99 source: NAME.h, NAME.c and a report, NAME.txt.
 
-    The C code needs no library and no heap, and has no variables of its own. Everything that the
-    step changes lies in one structure:
+    The C code needs no library and no heap, and has no global variables. Everything that the step
+    changes is in one structure:
 
         NAME_state state;
         NAME_init(&state);                                  // as it is now
         int code = NAME_step(&state, inputs, results);      // 0, or which check failed
 
-    Captured tensors that the step does not change are constants in the C file. The same operations
-    are made as in Python: elementwise results have the same bits on every target, and so have
-    random numbers; sums are added up in another order. Compile with optimization; with gcc
-    `-O3 -fno-math-errno -fno-trapping-math` make vectors of more loops.
+    Captured tensors that the step does not change are constants in the C file. The operations are
+    the same as in Python: elementwise results and random numbers have the same bits on every
+    target; sums are added in a different order. Compile with optimization; with gcc,
+    `-O3 -fno-math-errno -fno-trapping-math` vectorizes more loops.
 
     Args:
         step: a compiled function, a module, or a function, which is compiled.
-        folder: where to; it is made if it is missing, and files of these names are replaced.
-        example_inputs: what the step is called with; shapes, dtypes and settings are those of the
-            C function.
+        folder: the output folder; it is created if it does not exist, and files with these names
+            are replaced.
+        example_inputs: example arguments of the step; their shapes, dtypes and settings are those
+            of the C function.
         name: of files and functions; an identifier of C.
 
     Returns:
-        The paths, and what the step takes of flash, RAM and stack.
+        The paths, and how much flash, RAM and stack the step needs.
 
     Raises:
-        ArgumentError: `step` is no function, `name` no identifier, or the step uses up gradients
-            that an earlier call left in .grad.
+        ArgumentError: `step` is not a function, `name` is not an identifier, or the step consumes
+            gradients that an earlier call left in .grad.
         CompileError: an operation has no C code; the message names it, the module and the line.
         FileError: the files cannot be written there.
 

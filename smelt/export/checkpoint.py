@@ -1,8 +1,8 @@
-"""`save` and `load`: tensors within dicts, lists and tuples as one file, in which nothing can run.
+"""`save` and `load`: tensors within dicts, lists and tuples as one file without code.
 
-The file is a .safetensors file. Its arrays are the tensors, under names that say where they stand
-(`model.0.weight`), so that other programs read them too; how they hang together, and all that is no
-array, stands as a table in the header (see `structure`).
+The file is a .safetensors file. Its arrays are the tensors, with names that give their path
+(`model.0.weight`), so that other programs can read them too; the structure, and everything that is
+not an array, is a table in the header (see `structure`).
 """
 
 from __future__ import annotations
@@ -33,24 +33,25 @@ VERSION = 1
 
 
 def save(obj: Any, f: Location) -> None:
-    """Writes tensors, state_dicts or a whole checkpoint to a file, for `load` to bring back.
+    """Writes tensors, state_dicts or a whole checkpoint to a file, which `load` reads.
 
-    What may be written: Tensors and Parameters of any dtype, NumPy arrays and numbers (also complex
-    ones and those that no Tensor has), None, bools, ints of any size, floats, text, bytes, dtypes,
-    and dicts, lists, tuples and sets of these. What stands at several places is one object again,
-    and tensors of one memory have one again. A tensor's gradient, and how it was computed, are not
+    Supported values are Tensors and Parameters of any dtype, NumPy arrays and numbers (also complex
+    ones and others that no Tensor has), None, bools, ints of any size, floats, text, bytes, dtypes,
+    and dicts, lists, tuples and sets of these. An object that occurs several times is loaded as one
+    object, and tensors that share memory share it again. A tensor's gradient and history are not
     written.
 
-    The file is there whole or not at all, and is read by whatever reads .safetensors files. Tensors
-    are copied first: what a step in another thread changes meanwhile is not torn apart within one.
+    The file is written completely or not at all; any program that reads .safetensors files can read
+    it. Tensors are copied first, so each is consistent even if a step in another thread changes it
+    meanwhile.
 
     Args:
         obj: what to write, such as `{"model": model.state_dict(), "epoch": 3}`.
         f: the path; an existing file is replaced.
 
     Raises:
-        ArgumentError: something that a file does not hold, by its place; the error says what to
-            save in its stead.
+        ArgumentError: a value that cannot be written; the error gives its path, and says what to
+            save instead.
         FileError: the file cannot be written there.
         MissingExtra: the library `safetensors` is not installed.
 
@@ -71,19 +72,19 @@ def save(obj: Any, f: Location) -> None:
 def load(
     f: Location, map_location: Any = None, *, weights_only: bool = True, mmap: bool = False
 ) -> Any:
-    """Reads what `save` wrote; of any other .safetensors file, its tensors by name.
+    """Reads what `save` wrote; from any other .safetensors file, its tensors by name.
 
     Args:
         f: the path of the file.
         map_location: None or "cpu": where tensors are.
-        weights_only: whatever it is, nothing in a file is run; PyTorch's name.
-        mmap: whether arrays are a view of the file, as of `smelt.export.load_file`.
+        weights_only: without effect, since no code in a file is ever run; PyTorch has it.
+        mmap: whether arrays are views of the file, as in `smelt.export.load_file`.
 
     Returns:
         The value, equal to what was saved, with the same dtypes and the same order.
 
     Raises:
-        ArgumentError: a `map_location` elsewhere.
+        ArgumentError: a `map_location` other than the CPU.
         FileError: the file is missing, truncated, altered, or of another kind, such as one that
             `torch.save` wrote; or a newer version of Smelt wrote it.
         MissingExtra: the library `safetensors` is not installed.

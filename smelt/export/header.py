@@ -108,7 +108,7 @@ class SafetensorsFile:
     _map: mmap.mmap | None = field(default=None, init=False)
 
     def read(self, entry: Entry) -> np.ndarray:
-        """Returns an array with memory of its own."""
+        """Returns an array with its own memory."""
         array = _empty(self.path, entry)
         if entry.size:
             self.file.seek(entry.start)
@@ -147,7 +147,7 @@ def opened(path: Location) -> Iterator[SafetensorsFile]:
     """Opens a .safetensors file, and closes it at the end of the block.
 
     Raises:
-        FileError: the file is missing, cannot be read, is no valid .safetensors file, or has a
+        FileError: the file is missing, cannot be read, is not a valid .safetensors file, or has a
             tensor that Smelt cannot hold.
         MissingExtra: the library `safetensors` is not installed.
     """

@@ -1,9 +1,9 @@
-"""Weights as .safetensors files: named arrays and nothing that could run.
+"""Weights as .safetensors files: named arrays without code.
 
 The file format is https://github.com/huggingface/safetensors: eight bytes with the length of a JSON
 header, the header, the bytes of the arrays. Smelt adds a SHA-256 of the contents to the header's
-metadata, and refuses a file whose contents no longer have it. Files of other programs have none,
-and load as well.
+metadata, and raises an error for a file whose contents do not match it. Files of other programs
+have none, and can be loaded as well.
 """
 
 from __future__ import annotations
@@ -51,20 +51,19 @@ Arrays = dict[str, tuple[str, np.ndarray]]  # name -> dtype, bytes in the layout
 def save_file(
     tensors: Mapping[str, Tensor], path: Location, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Writes tensors to a .safetensors file; the file is there whole or not at all.
+    """Writes tensors to a .safetensors file, completely or not at all.
 
-    The tensors are copied first: what a step in another thread changes meanwhile is not torn apart
-    within the file. To have all of them of one moment, save between two steps.
+    The tensors are copied first, so each is consistent even if a step in another thread changes it
+    meanwhile. For a consistent set of tensors, save between two steps.
 
     Args:
         tensors: name -> Tensor or NumPy array of any shape and dtype, such as `model.state_dict()`.
-        path: where to; an existing file is replaced and keeps its permissions.
+        path: the file; an existing one is replaced and keeps its permissions.
         metadata: text to keep in the header; the names "sha256" and "smelt.structure" are taken.
 
     Raises:
-        ArgumentError: `tensors` is no dict of tensors by name, a name is "__metadata__", the names
-            are too long for the format, or the metadata are no text or have a "sha256" of their
-            own.
+        ArgumentError: `tensors` is not a dict of tensors by name, a name is "__metadata__", the
+            names are too long for the format, or the metadata are not text or contain "sha256".
         FileError: the file cannot be written there.
         MissingExtra: the library `safetensors` is not installed.
     """
@@ -141,16 +140,17 @@ def load_file(path: Location, mmap: bool = False) -> dict[str, Tensor]:
 
     Args:
         path: a file written by Smelt, PyTorch or any other program.
-        mmap: whether the tensors are a view of the file, mapped into memory: only what is used is
-            read. What is changed is changed in memory, not in the file; the SHA-256, for which all
-            must be read, is not checked. A file that another program cuts short while it is mapped
-            ends this one.
+        mmap: whether the tensors are views of the file, mapped into memory: only what is used is
+            read. Changes are made in memory, not in the file. The SHA-256 is not checked, since
+            that would read the whole file. If another program truncates the file while it is
+            mapped, this program crashes.
 
     Returns:
-        Name -> Tensor; without `mmap` each with memory of its own.
+        Name -> Tensor; without `mmap` each with its own memory.
 
     Raises:
-        FileError: the file is missing, truncated or altered, or has a dtype that Smelt has not.
+        FileError: the file is missing, truncated or altered, or has a dtype that Smelt does not
+            have.
         MissingExtra: the library `safetensors` is not installed.
 
     Example:
@@ -198,7 +198,7 @@ def read_tensors(file: SafetensorsFile, mmap: bool) -> dict[str, Tensor]:
 
 
 def read_metadata(path: Location) -> dict[str, str]:
-    """Returns the text that the header of a .safetensors file keeps.
+    """Returns the metadata in the header of a .safetensors file.
 
     Raises:
         FileError: the file is missing or not a valid .safetensors file.

@@ -1,9 +1,9 @@
-"""How values within values are written down: as a table, which is JSON, beside named arrays.
+"""How nested values are written: as a JSON table, together with named arrays.
 
-A row of the table is `[kind, ...]` and speaks of rows above it only, as `[number]`. So nothing here
-calls itself however deep a value is nested, what stands at two places is written once and comes
-back as one object, and no file can describe a value that holds itself, or that is much larger than
-the file.
+A row of the table is `[kind, ...]` and refers only to rows above it, as `[number]`. So there is no
+recursion however deeply a value is nested, an object that occurs twice is written once and read as
+one object, and no file can describe a value that contains itself, or that is much larger than the
+file.
 
     {"layers": [64, 10], "weights": weights}
 

@@ -1,4 +1,4 @@
-"""Adaptive pooling: one number for each of so many parts of an axis, of whatever length."""
+"""Adaptive pooling: one number for each of a given number of parts of an axis."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def adaptive_max_pool1d(x: Tensor, output_size: Output, return_indices: bool = F
 
 
 def adaptive_max_pool2d(x: Tensor, output_size: Output, return_indices: bool = False) -> Any:
-    """Returns `adaptive_max_pool1d` over two axes; None keeps the extent of an axis."""
+    """Returns `adaptive_max_pool1d` over two axes; None keeps the size of an axis."""
     return _adaptive_max_pool("adaptive_max_pool2d", x, output_size, return_indices, 2)
 
 
@@ -41,7 +41,7 @@ def adaptive_avg_pool1d(x: Tensor, output_size: Output) -> Tensor:
 
 
 def adaptive_avg_pool2d(x: Tensor, output_size: Output) -> Tensor:
-    """Returns `adaptive_avg_pool1d` over two axes; None keeps the extent of an axis."""
+    """Returns `adaptive_avg_pool1d` over two axes; None keeps the size of an axis."""
     return _adaptive_avg_pool("adaptive_avg_pool2d", x, output_size, 2)
 
 

@@ -1,4 +1,4 @@
-"""Attention: weighted means of values, the weights made of how well queries fit keys."""
+"""Attention: weighted means of values, with weights from the similarity of queries and keys."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ def scaled_dot_product_attention(
         value: (..., S, v).
         attn_mask: broadcasts to (..., L, S); bool (True: may be attended to) or float (added to
             the scores).
-        dropout_p: how likely an attention weight is dropped; 0 when not training.
-        is_causal: whether place i sees places up to i only.
-        scale: in place of 1 / sqrt(d).
+        dropout_p: the probability that an attention weight is dropped; 0 when not training.
+        is_causal: whether position i attends only to positions up to i.
+        scale: used instead of 1 / sqrt(d).
 
     Returns:
-        (..., L, v); zeros where a query may see nothing.
+        (..., L, v); zeros where a query may attend to nothing.
 
     Raises:
         ShapeError: the three do not fit together, or the mask does not fit (..., L, S).
-        DTypeError: the mask is of integers.
+        DTypeError: the mask has an integer dtype.
 
-    Where there are many scores they are made for some heads and queries after another, and again
+    If there are many scores, they are computed in blocks of heads and queries, and computed again
     for the gradient, so that they never leave the cache (as in Dao et al., "FlashAttention", 2022).
     """
     if min(key.ndim, value.ndim) < 2 or key.shape[-2] != value.shape[-2]:
@@ -84,17 +84,17 @@ def attention_weights(
     is_causal: bool = False,
     scale: float | None = None,
 ) -> Tensor:
-    """Returns softmax(Q K^T / sqrt(d)) over the keys: how much each query takes from each place.
+    """Returns softmax(Q K^T / sqrt(d)) over the keys: how much each query attends to each key.
 
     Args:
         query: (..., L, d).
         key: (..., S, d).
         attn_mask: as for `scaled_dot_product_attention`.
-        is_causal: whether place i sees places up to i only.
-        scale: in place of 1 / sqrt(d).
+        is_causal: whether position i attends only to positions up to i.
+        scale: used instead of 1 / sqrt(d).
 
     Returns:
-        (..., L, S); rows sum to 1, or are zeros where a query may see nothing.
+        (..., L, S); rows sum to 1, or are zeros where a query may attend to nothing.
     """
     _check_fit(query, key)
     mask = None if attn_mask is None else as_tensor(attn_mask)
@@ -153,13 +153,13 @@ def _softmax_of_some(scores: Tensor) -> Tensor:
 def sinusoidal_encoding(
     length: int, width: int, layout: str = "interleaved", dtype: DType = float32
 ) -> Tensor:
-    """Returns sines and cosines of the place t at width / 2 wave lengths (Vaswani et al., 2017).
+    """Returns sines and cosines of the position t at width / 2 wavelengths (Vaswani et al., 2017).
 
     angle(t, i) = t / 10000^(2i / width). Interleaved: column 2i is sin angle(t, i), column 2i + 1
     its cosine; concatenated: all sines, then all cosines.
 
     Args:
-        length: number of places.
+        length: number of positions.
         width: number of columns; even.
         layout: "interleaved" or "concatenated".
         dtype: of the result.
@@ -168,7 +168,7 @@ def sinusoidal_encoding(
         (length, width).
 
     Raises:
-        ArgumentError: an odd width, a negative length, another layout.
+        ArgumentError: an odd width, a negative length, an unknown layout.
     """
     if width < 2 or width % 2:
         raise ArgumentError(
@@ -187,20 +187,20 @@ def sinusoidal_encoding(
 
 
 def masked_mean(x: Tensor, padding: Tensor | None = None, dim: int = 1) -> Tensor:
-    """Returns the mean along an axis over the places that are no padding.
+    """Returns the mean along an axis over the positions that are not padding.
 
     Args:
         x: any shape.
-        padding: bool, the shape of `x` without its last axis; True marks what does not count, as in
+        padding: bool, the shape of `x` without its last axis; True marks positions to ignore, as in
             `key_padding_mask`. None: all count.
         dim: the axis, not the last.
 
     Returns:
-        `x` without that axis; zeros where all is padding.
+        `x` without that axis; zeros where everything is padding.
 
     Raises:
         ShapeError: the mask does not fit `x`.
-        DTypeError: it is not of bools.
+        DTypeError: it is not a bool tensor.
     """
     if padding is None:
         return x.mean(dim)

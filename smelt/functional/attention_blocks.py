@@ -1,20 +1,21 @@
-"""Attention of long sequences, some heads and queries after another.
+"""Attention of long sequences, in blocks of heads and queries.
 
-The scores of all queries with all keys, (..., L, S), are far more than q, k and v, and would be
-written and read again from memory several times. So a loop over heads and, within it, one over
-queries make as many rows of scores as stay in the second cache, with all that follows of them:
+The scores of all queries with all keys, (..., L, S), take far more memory than q, k and v, and
+would be written to memory and read again several times. So a loop over heads and, within it, one
+over queries compute as many rows of scores as stay in the L2 cache, and everything that follows
+from them:
 
     for each of the groups of heads:
         for each of the blocks of queries:
             output[heads, queries] = softmax(q[heads, queries] @ k[heads].T) @ v[heads]
 
-For the gradient the rows are made again: between forward and backward nothing but q, k, v and the
-output is kept. (Dao et al., "FlashAttention", 2022, whose blocks of keys are of no use here: a row
-of scores of any length that is common fits in the cache.)
+For the gradient the rows are computed again: between forward and backward only q, k, v and the
+output are kept. (Dao et al., "FlashAttention", 2022. Its blocks of keys are not needed here: a row
+of scores of any common length fits in the cache.)
 
-Both loops are `scan`, so gradients of any order, forward mode and `vmap` follow. Where queries see
-what stands before them only, the first quarter of them is done with a quarter of the keys, the
-second with half of them, and so on: of the scores that nobody sees three quarters are not made.
+Both loops are `scan`, so gradients of any order, forward mode and `vmap` follow. With causal
+attention, the first quarter of the queries is computed with a quarter of the keys, the second with
+half of them, and so on: three quarters of the masked scores are not computed.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ Attend = Callable[[Operands, Any], Tensor]  # its second argument is the place o
 
 
 def in_blocks(attend: Attend, operands: Operands, is_causal: bool) -> Tensor:
-    """Returns (..., L, v) of operands (..., L, d), (..., S, d), (..., S, v) and a mask: what
-    `attend` makes of them, in blocks where there are many scores.
+    """Returns (..., L, v) for operands (..., L, d), (..., S, d), (..., S, v) and a mask: the result
+    of `attend`, computed in blocks if there are many scores.
     """
     if blocks_of(*operands[:3]) is None:
         return attend(operands, 0)
@@ -88,7 +89,7 @@ def _attended(attend: Attend, operands: Operands, first: int) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """How many heads and how many queries of each are attended to at a time."""
+    """How many heads, and how many queries of each, are computed at a time."""
 
     batch: tuple[int, ...]  # extents of the axes of heads: their product is a multiple of `heads`
     heads: int
@@ -148,7 +149,7 @@ class Blocks:
 
 
 def blocks_of(query: Tensor, key: Tensor, value: Tensor) -> Blocks | None:
-    """Returns in which blocks queries attend to keys, or None where there are few scores.
+    """Returns the blocks in which queries attend to keys, or None if there are few scores.
 
     Args:
         query: (..., L, d).

@@ -1,4 +1,4 @@
-"""Dropout of whole channels, for images, whose neighboring elements say much the same."""
+"""Dropout of whole channels, for images, whose neighboring elements are similar."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def dropout1d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     """Returns x (N, C, L) or (C, L) with whole channels 0, each with probability p; see `dropout`.
 
     Raises:
-        ArgumentError: p is no probability.
-        ShapeError: another number of axes.
+        ArgumentError: p is not a probability.
+        ShapeError: a wrong number of axes.
     """
     return _dropped("dropout1d", x, p, training, {2: 1, 3: 2})
 
@@ -23,11 +23,11 @@ def dropout1d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
 def dropout2d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     """Returns x (N, C, H, W) or (N, C, L) with whole channels 0, each with probability p.
 
-    Three axes are a batch of series, as in PyTorch, and no image; see `dropout`.
+    Three axes are a batch of series, as in PyTorch, not an image; see `dropout`.
 
     Raises:
-        ArgumentError: p is no probability.
-        ShapeError: another number of axes.
+        ArgumentError: p is not a probability.
+        ShapeError: a wrong number of axes.
     """
     return _dropped("dropout2d", x, p, training, {3: 2, 4: 2})
 
@@ -36,8 +36,8 @@ def dropout3d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     """Returns x (N, C, D, H, W) or (C, D, H, W) with whole channels 0, each with probability p.
 
     Raises:
-        ArgumentError: p is no probability.
-        ShapeError: another number of axes.
+        ArgumentError: p is not a probability.
+        ShapeError: a wrong number of axes.
     """
     return _dropped("dropout3d", x, p, training, {4: 1, 5: 2})
 

@@ -1,4 +1,4 @@
-"""Whether an input has the channels that a weight takes, said in the shapes that the user has."""
+"""Checks that an input has the channels that a weight needs, in terms of the user's shapes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from smelt.tensor import Tensor
 
 
 def check_channels(what: str, x: Tensor, weight: Tensor, form: str, wanted: int, ndim: int) -> None:
-    """Raises ShapeError unless x, (N, C, *S) or (C, *S), has as many channels as the weight takes.
+    """Raises ShapeError unless x, (N, C, *S) or (C, *S), has as many channels as the weight needs.
 
     Args:
         what: the function, for the message.
-        x: the input; another number of axes is left to others to refuse.
+        x: the input; the number of axes is checked elsewhere.
         weight: of the convolution.
         form: how its axes are called.
         wanted: the channels C that it takes.

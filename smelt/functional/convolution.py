@@ -1,4 +1,4 @@
-"""Convolution: the field's, whose learned kernel is not flipped, and that of mathematics."""
+"""Convolution: that of deep learning, whose kernel is not flipped, and the mathematical one."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def conv1d(
         x: (N, C, L) or (C, L).
         weight: w, (O, C / groups, K), as PyTorch stores it.
         bias: b, (O), or None for 0.
-        stride: how far the kernel moves for one step along y.
-        padding: zeros at both ends; or "valid" for none, "same" for as many that y is as long as x
-            (an odd one goes behind).
-        dilation: how far the taps of the kernel lie apart.
-        groups: channels fall into so many parts that do not see each other.
+        stride: how far the kernel moves from one output to the next.
+        padding: zeros at both ends; or "valid" for none, "same" for as many as make y as long as x
+            (an odd one goes at the end).
+        dilation: distance between the taps of the kernel.
+        groups: number of groups of channels that are independent of each other.
 
     Returns:
         (N, O, P) or (O, P), P = (L + 2 padding - (K - 1) dilation - 1) // stride + 1.
 
     Raises:
         ShapeError: channels that do not fit, or a kernel larger than the padded input.
-        ArgumentError: a size that is none, or "same" with a stride.
+        ArgumentError: a size that is not an integer or is out of range, or "same" with a stride.
         DTypeError: x and the weight are floats of different dtypes.
     """
     return _convolution("conv1d", x, weight, bias, stride, padding, dilation, groups, 1)
@@ -66,12 +66,12 @@ def conv2d(
         x: (N, C, H, W) or (C, H, W).
         weight: w, (O, C / groups, K, L).
         bias: b, (O), or None for 0.
-        stride: one number, or one for each of the two axes; so are the next two.
+        stride: one number, or one for each of the two axes; the same holds for the next two.
         padding: see `conv1d`.
         dilation: see `conv1d`.
         groups: see `conv1d`.
 
-    Raises what `conv1d` raises.
+    Raises the same errors as `conv1d`.
     """
     return _convolution("conv2d", x, weight, bias, stride, padding, dilation, groups, 2)
 
@@ -86,25 +86,25 @@ def conv_transpose1d(
     groups: int = 1,
     dilation: int | Sizes = 1,
 ) -> Tensor:
-    """Returns the transposed convolution: each element of x puts a kernel, scaled, into y.
+    """Returns the transposed convolution: each element of x adds a scaled kernel to y.
 
     y[n, o, p * stride + k * dilation - padding] += x[n, c, p] w[c, o, k], then b[o] everywhere:
-    the gradient of `conv1d` by its input (Zeiler et al., 2010).
+    the gradient of `conv1d` with respect to its input (Zeiler et al., 2010).
 
     Args:
         x: (N, C, L) or (C, L).
         weight: w, (C, O / groups, K), as PyTorch stores it.
         bias: b, (O), or None for 0.
-        stride: how far apart the kernels are put.
+        stride: distance between the kernels in y.
         padding: how much is cut off at both ends.
         output_padding: how much less is cut off at the far end; below stride or dilation.
-        groups: channels fall into so many parts that do not see each other.
-        dilation: how far the taps of the kernel lie apart.
+        groups: number of groups of channels that are independent of each other.
+        dilation: distance between the taps of the kernel.
 
     Returns:
         (N, O, P) or (O, P), P = (L - 1) stride - 2 padding + (K - 1) dilation + output_padding + 1.
 
-    Raises what `conv1d` raises.
+    Raises the same errors as `conv1d`.
     """
     settings = (stride, padding, output_padding, groups, dilation)
     return _transposed("conv_transpose1d", x, weight, bias, *settings, ndim=1)
@@ -128,18 +128,18 @@ def conv_transpose2d(
 
 
 def convolve(x: Any, kernel: Any, mode: str = "full") -> Tensor:
-    """Returns the convolution of mathematics, which turns the kernel round, over all axes.
+    """Returns the mathematical convolution, which flips the kernel, over all axes.
 
     y[n] = sum over i of x[i] kernel[n - i]
 
     Args:
         x: of any shape with one axis or more; no batch, no channels.
-        kernel: with as many axes.
-        mode: "full" for every n where they meet; "same" for the middle of it, as long as x; "valid"
-            for those n alone where the kernel lies within x.
+        kernel: with the same number of axes.
+        mode: "full" for every n where they overlap; "same" for the central part, as long as x;
+            "valid" for only those n where the kernel is entirely within x.
 
     Raises:
-        ShapeError: other numbers of axes, or a kernel larger than x in mode "valid".
+        ShapeError: different numbers of axes, or a kernel larger than x in mode "valid".
         ArgumentError: an unknown mode.
     """
     kernel = as_tensor(kernel)

@@ -1,4 +1,4 @@
-"""How far vectors are apart."""
+"""Distances between vectors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def pairwise_distance(
         x2: (..., D); both broadcast.
         p: of the norm.
         eps: keeps the root away from 0, where it has no derivative.
-        keepdim: whether the axis stays, with an extent of 1.
+        keepdim: whether the axis is kept, with size 1.
     """
     x1, x2 = floats(x1, x2)
     return (x1 - x2 + eps).norm(p, -1, keepdim)

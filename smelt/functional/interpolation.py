@@ -1,7 +1,7 @@
-"""interpolate: other extents for the axes of an image, by the nearest or the neighboring elements.
+"""interpolate: resizes the axes of an image, by nearest or linear interpolation.
 
-Each axis is done by itself: where an element is read, and with which weights, is known from the
-extents, so that what a step computes are reads of constant places and their weighted sums.
+Each axis is interpolated separately. The positions to read and their weights follow from the sizes,
+so a step computes only reads at constant positions and their weighted sums.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MODES = ("nearest", "nearest-exact", *LINEAR, "area")
 
 
 class Extent(NamedTuple):
-    """What becomes of an axis."""
+    """How an axis is resized."""
 
     old: int
     new: int
@@ -42,31 +42,31 @@ def interpolate(
     align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
 ) -> Tensor:
-    """Returns x with other extents of all axes but the first two.
+    """Returns x with new sizes of all axes except the first two.
 
-    New element p stands at `(p + 1/2) * old / new - 1/2` among the old ones, or at
-    `p * (old - 1) / (new - 1)` with `align_corners`; "linear" weighs the two around that place by
-    their distance, on each axis.
+    New element p is at `(p + 1/2) * old / new - 1/2` among the old ones, or at
+    `p * (old - 1) / (new - 1)` with `align_corners`; "linear" weights the two elements around that
+    position by their distance, on each axis.
 
     Args:
         x: (N, C, L), (N, C, H, W) or (N, C, D, H, W).
-        size: the new extents, one for all axes or one each.
-        scale_factor: times what they grow instead; the extents are rounded down.
-        mode: "nearest" for the old element at floor(p * old / new), "nearest-exact" for the nearest
-            to the place above; "linear", "bilinear" or "trilinear", for one, two or three axes;
-            "area" for adaptive average pooling.
-        align_corners: whether the first and last elements stand on the first and last old ones;
-            for the linear modes only.
-        recompute_scale_factor: True to take old / new from the extents; by default it is
-            1 / scale_factor, where that is given.
+        size: the new sizes, one for all axes or one for each.
+        scale_factor: the factor by which they grow instead; the sizes are rounded down.
+        mode: "nearest" for the old element at floor(p * old / new), "nearest-exact" for the one
+            nearest to the position above; "linear", "bilinear" or "trilinear", for one, two or
+            three axes; "area" for adaptive average pooling.
+        align_corners: whether the first and last elements coincide with the first and last old
+            ones; for the linear modes only.
+        recompute_scale_factor: True to compute old / new from the sizes; by default it is 1 /
+            scale_factor, if that is given.
 
     Returns:
-        (N, C, *new extents), of x's dtype; the linear modes turn integers into float32.
+        (N, C, *new sizes), of x's dtype; the linear modes turn integers into float32.
 
     Raises:
-        ArgumentError: not exactly one of `size` and `scale_factor` is given, another mode, or
-            `align_corners` for a mode without.
-        ShapeError: x has other numbers of axes than the mode and the sizes are for, or an axis
+        ArgumentError: not exactly one of `size` and `scale_factor` is given, an unknown mode, or
+            `align_corners` for a mode without it.
+        ShapeError: x has a number of axes that does not fit the mode and the sizes, or an axis
             would be empty.
     """
     x = as_tensor(x)

@@ -33,7 +33,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         bias: (out_features) or None.
 
     Raises:
-        ShapeError: the last extent of x is not in_features.
+        ShapeError: the last axis of x does not have in_features elements.
         DTypeError: x and the weight are floats of different dtypes.
     """
     x = as_tensor(x)
@@ -72,14 +72,14 @@ def embedding(
     max_norm: float | None = None,
     norm_type: float = 2.0,
 ) -> Tensor:
-    """Returns the rows of `weight` that `ids` name.
+    """Returns the rows of `weight` with the indices `ids`.
 
     Args:
         ids: int tensor of any shape.
         weight: (num_embeddings, embedding_dim).
         padding_idx: a row that gets no gradient.
-        max_norm: the longest that a row may be: one that is read and longer is shortened first, in
-            place: row * max_norm / (norm + 1e-7), which has no gradient.
+        max_norm: the largest norm of a row: a row that is read and has a larger norm is first
+            rescaled in place, to row * max_norm / (norm + 1e-7), without a gradient.
         norm_type: the p of that norm.
 
     Raises:
@@ -120,7 +120,7 @@ def dropout(
 ) -> Tensor:
     """Returns x with each element 0 with probability p, the others scaled by 1 / (1 - p).
 
-    So the mean stays what it is (Srivastava et al., 2014). Without `training` x itself.
+    So the mean stays the same (Srivastava et al., 2014). Without `training` it returns x itself.
     """
     if not 0.0 <= p <= 1.0:
         raise ArgumentError(f"dropout: the probability lies in [0, 1], got {p}")
@@ -143,7 +143,7 @@ def layer_norm(
 
     Args:
         x: (..., *normalized_shape).
-        normalized_shape: the extents of the axes to normalise over.
+        normalized_shape: the sizes of the axes to normalize over.
         weight: w, normalized_shape, or None for 1.
         bias: b, normalized_shape, or None for 0.
         eps: keeps the root away from 0.
@@ -177,10 +177,10 @@ def rms_norm(
 
     Args:
         x: (..., *normalized_shape).
-        normalized_shape: the extents of the axes to normalise over.
+        normalized_shape: the sizes of the axes to normalize over.
         weight: w, normalized_shape, or None for 1.
-        eps: keeps the root away from 0; by default the distance from 1 to the next number of the
-            dtype in which x is computed.
+        eps: added under the root; by default the machine epsilon of the dtype in which x is
+            computed.
     """
     x = floating(x)
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
@@ -209,7 +209,7 @@ def group_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Returns x (N, C, ...) normalised over each of `num_groups` groups of channels (Wu and He,
+    """Returns x (N, C, ...) normalized over each of `num_groups` groups of channels (Wu and He,
     2018).
     """
     if x.ndim < 2 or x.shape[1] % num_groups:
@@ -236,17 +236,17 @@ def batch_norm(
 
     Args:
         x: (N, C) or (N, C, ...).
-        running_mean: (C). Used when not training; while training moved toward the batch's by
-            `momentum`, in place.
-        running_var: (C), alike; the batch's enters with N - 1 as divisor.
+        running_mean: (C). Used when not training; in training updated in place with the batch's
+            mean, weighted by `momentum`.
+        running_var: (C), likewise; the batch's variance enters with divisor N - 1.
         weight: w, (C), or None for 1.
         bias: b, (C), or None for 0.
         training: whether the batch's own mean and variance (divisor N) are used.
         momentum: see running_mean.
-        eps: keeps the root away from 0; positive.
+        eps: added under the root so that it is not 0; positive.
 
     Raises:
-        ArgumentError: eps is not positive, or without training there are no running statistics.
+        ArgumentError: eps is not positive, or there are no running statistics when not training.
         ShapeError: x has no channels.
     """
     if x.ndim < 2:
@@ -282,17 +282,20 @@ def instance_norm(
 
     Args:
         x: (N, C, L, ...).
-        running_mean: (C), moved toward the mean of the samples' means by `momentum`, in place.
-        running_var: (C), alike; a sample's enters with the number of its elements - 1 as divisor.
+        running_mean: (C), updated in place with the mean of the samples' means, weighted by
+            `momentum`.
+        running_var: (C), likewise; a sample's variance enters with the number of its elements - 1
+            as divisor.
         weight: w, (C), or None for 1.
         bias: b, (C), or None for 0.
-        use_input_stats: whether mean and variance are the sample's own, else the running ones.
+        use_input_stats: whether mean and variance are the sample's own; else the running ones are
+            used.
         momentum: see running_mean.
-        eps: keeps the root away from 0; positive.
+        eps: added under the root so that it is not 0; positive.
 
     Raises:
         ArgumentError: eps is not positive, or there are no running statistics to use.
-        ShapeError: x has less than three axes, or one element a channel.
+        ShapeError: x has fewer than three axes, or one element per channel.
     """
     if x.ndim < 3:
         raise ShapeError(f"instance_norm: needs (N, C, L, ...), got {x.shape}")

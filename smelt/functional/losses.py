@@ -185,7 +185,7 @@ def binary_cross_entropy(
     """Returns -w [y log p + (1 - y) log(1 - p)] for probabilities p.
 
     Each logarithm is at least -100, and the derivative is (p - y) / max(p (1 - p), 1e-12), as in
-    PyTorch. From logits, use `binary_cross_entropy_with_logits`: it loses nothing.
+    PyTorch. For logits, use `binary_cross_entropy_with_logits`, which is exact.
 
     Args:
         input: probabilities in [0, 1].
@@ -266,13 +266,13 @@ def cross_entropy(
         target: class numbers (int; shape of the input without the classes) or probabilities (float,
             shape of the input).
         weight: w, a factor per class, (C,).
-        ignore_index: a class number that contributes nothing.
+        ignore_index: labels with this number are ignored.
         reduction: "mean" divides by the sum of the weights of the counted labels (with
             probabilities: by the number of samples).
         label_smoothing: e in [0, 1]; the target becomes (1 - e) y + e / C.
 
     Raises:
-        ArgumentError: an `ignore_index` of 0 or more where the target has probabilities.
+        ArgumentError: an `ignore_index` of 0 or more if the target has probabilities.
         BoundsError: a label outside 0..C - 1.
         DTypeError: class numbers that are not integers.
     """
@@ -410,8 +410,8 @@ def kl_div(input: Tensor, target: Any, reduction: str = "mean", log_target: bool
     Args:
         input: log-probabilities.
         target: probabilities q (0 contributes 0), or their logarithms with `log_target`.
-        reduction: "batchmean" divides the sum by the first extent, which is what the mathematics
-            means; "mean" divides by the number of elements.
+        reduction: "batchmean" divides the sum by the batch size, which is the mathematical
+            definition; "mean" divides by the number of elements.
         log_target: whether the target is given as logarithms.
     """
     input, target = _pair("kl_div", input, target)
@@ -484,7 +484,8 @@ def triplet_margin_loss(
 ) -> Tensor:
     """Returns max(0, d(a, p) - d(a, n) + margin), d the p-norm of the difference plus eps.
 
-    With `swap` the smaller of d(a, n) and d(p, n) stands for d(a, n) (Balntas et al., 2016).
+    With `swap` the smaller of d(a, n) and d(p, n) is used instead of d(a, n) (Balntas et al.,
+    2016).
     """
     anchor, positive, negative = _together("triplet_margin_loss", anchor, positive, negative)
     near = (anchor - positive + eps).norm(p, -1)

@@ -1,4 +1,4 @@
-"""pad: more elements at the ends of axes, of a constant or of the tensor's own."""
+"""pad: adds elements at the ends of axes, constants or the tensor's own elements."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ MODES = ("constant", "reflect", "replicate", "circular")
 def pad(
     x: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None
 ) -> Tensor:
-    """Returns x with more elements at the ends of its last axes.
+    """Returns x with elements added at the ends of its last axes.
 
     Args:
         x: of any shape.
-        pad: (before, behind) for the last axis, then for the one before it, and so on; a negative
-            count cuts elements off.
+        pad: (before, after) for the last axis, then for the one before it, and so on; a negative
+            count removes elements.
         mode: "constant" for `value`; "reflect" for the mirror image without the edge itself;
-            "replicate" for the edge; "circular" for the other end, of what is left where elements
-            are cut off.
-        value: what is added in mode "constant"; None for 0.
+            "replicate" for the edge; "circular" for the other end (of the rest, if elements are
+            removed).
+        value: the added value in mode "constant"; None for 0.
 
     Raises:
         ArgumentError: an odd number of counts, or an unknown mode.
-        ArgumentTypeError: a count is no whole number.
-        ShapeError: more counts than axes, or less to cut off, to mirror or to repeat than is asked
-            for.
+        ArgumentTypeError: a count is not an integer.
+        ShapeError: more counts than axes, or fewer elements than are to be removed, mirrored or
+            repeated.
     """
     x = as_tensor(x)
     counts = tuple(whole_number("pad: a count", count) for count in pad)

@@ -40,19 +40,19 @@ def max_pool1d(
     Args:
         x: (N, C, L) or (C, L).
         kernel_size: elements in a window.
-        stride: how far apart windows are; None for kernel_size.
-        padding: places that do not count, at both ends; at most half of kernel_size.
-        dilation: how far apart the elements of a window are.
+        stride: distance between windows; None for kernel_size.
+        padding: ignored positions at both ends; at most half of kernel_size.
+        dilation: distance between the elements of a window.
         ceil_mode: whether a last window may reach beyond the end.
-        return_indices: whether to say as well where in (L) the elements stand.
+        return_indices: whether to return the positions of the elements in (L) as well.
 
     Returns:
-        (N, C, P) or (C, P); with return_indices a pair, int64 places behind it. nan counts as the
+        (N, C, P) or (C, P); with return_indices a pair with the int64 positions. nan counts as the
         largest number.
 
     Raises:
         ShapeError: a window larger than the padded input.
-        ArgumentError: a size that is none, or too much padding.
+        ArgumentError: a size that is not an integer or is out of range, or too much padding.
     """
     settings = (kernel_size, stride, padding, dilation, ceil_mode)
     return _max_pool("max_pool1d", x, settings, return_indices, 1)
@@ -69,7 +69,7 @@ def max_pool2d(
 ) -> Any:
     """Returns `max_pool1d` over two axes: x (N, C, H, W) or (C, H, W).
 
-    Places count the elements of (H, W) row by row, and so does the order among equal ones.
+    Positions count the elements of (H, W) row by row, which also gives the order among equal ones.
     """
     settings = (kernel_size, stride, padding, dilation, ceil_mode)
     return _max_pool("max_pool2d", x, settings, return_indices, 2)
@@ -83,17 +83,17 @@ def avg_pool1d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:
-    """Returns the mean of each window; of integers without its fraction, as in PyTorch.
+    """Returns the mean of each window; for integers without its fraction, as in PyTorch.
 
     Args:
         x: (N, C, L) or (C, L); no bools.
-        kernel_size: see `max_pool1d`, and so the next three.
+        kernel_size: see `max_pool1d`, also for the next three.
         stride: None for kernel_size.
         padding: zeros at both ends.
         ceil_mode: whether a last window may reach beyond the end.
         count_include_pad: whether zeros of the padding count as elements.
 
-    Raises what `max_pool1d` raises.
+    Raises the same errors as `max_pool1d`.
     """
     settings = (kernel_size, stride, padding, 1, ceil_mode)
     return _avg_pool("avg_pool1d", x, settings, count_include_pad, None, 1)
@@ -120,7 +120,7 @@ def avg_pool2d(
 
 
 def windows_of(what: str, extents: Sizes, settings: tuple[Any, ...]) -> Windows:
-    """Returns the windows that PyTorch's arguments mean for axes of these extents."""
+    """Returns the windows that PyTorch's arguments mean for axes of these sizes."""
     kernel_size, stride, padding, dilation, ceil_mode = settings
     ndim = len(extents)
     window = per_axis(what, "kernel_size", kernel_size, ndim, 1)

@@ -10,7 +10,7 @@ __all__ = ["pixel_shuffle", "pixel_unshuffle"]
 
 
 def pixel_shuffle(x: Tensor, upscale_factor: int) -> Tensor:
-    """Returns images r times as high and wide, out of r * r times as many channels (Shi et al.,
+    """Returns images r times as high and wide, from r * r times as many channels (Shi et al.,
     2016).
 
     y[..., c, h * r + i, w * r + j] = x[..., c * r * r + i * r + j, h, w].
@@ -39,7 +39,7 @@ def pixel_shuffle(x: Tensor, upscale_factor: int) -> Tensor:
 
 
 def pixel_unshuffle(x: Tensor, downscale_factor: int) -> Tensor:
-    """Returns what `pixel_shuffle` makes x of.
+    """Returns the inverse of `pixel_shuffle`.
 
     Args:
         x: (..., C, H * r, W * r).

@@ -1,4 +1,4 @@
-"""Distributions that are learned: drawing from them with a gradient, and how far apart they are."""
+"""Learned distributions: drawing from them with a gradient, and their divergence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What convolution and pooling share: sizes given once or an axis, and inputs without a batch."""
+"""Shared by convolution and pooling: sizes given once or per axis, inputs without a batch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def per_axis(what: str, name: str, given: Any, ndim: int, least: int = 0) -> Siz
     """Returns a size for each of `ndim` axes; one number serves for all.
 
     Raises ArgumentError, naming the function and the argument, when there are not as many, or one
-    is no whole number from `least` on.
+    is not an integer of at least `least`.
     """
     sizes = tuple(given) if isinstance(given, Sequence) else (given,)
     if len(sizes) == 1:

@@ -1,4 +1,4 @@
-"""Neural networks: modules, layers, losses, first values."""
+"""Neural networks: modules, layers, losses, initialization."""
 
 from smelt.nn import init
 from smelt.nn.activation import (

@@ -26,24 +26,24 @@ class MultiheadAttention(Module):
     Q_i, K_i and V_i are affine maps of query, key and value to d = embed_dim / num_heads columns.
 
     Args:
-        embed_dim: E, extent of the last axis of query and output.
+        embed_dim: E, size of the last axis of query and output.
         num_heads: h, a divisor of E.
-        dropout: how likely an attention weight is dropped in training.
+        dropout: the probability that an attention weight is dropped in training.
         bias: whether the maps have biases.
-        add_bias_kv: whether a learned place is added behind those of key and value.
-        add_zero_attn: whether a place of zeros is added behind these.
-        kdim: extent of the last axis of the key; E when None.
-        vdim: extent of the last axis of the value; E when None.
+        add_bias_kv: whether a learned position is appended to key and value.
+        add_zero_attn: whether a position of zeros is appended to them.
+        kdim: size of the last axis of the key; E when None.
+        vdim: size of the last axis of the value; E when None.
         batch_first: whether inputs are (B, T, E) instead of (T, B, E).
         dtype: of the parameters; float32 when None.
 
-    Parameters: in_proj_weight (3 E, E) for query, key, value in turn, or q_proj_weight (E, E),
+    Parameters: in_proj_weight (3 E, E) for query, key, value stacked, or q_proj_weight (E, E),
     k_proj_weight (E, kdim), v_proj_weight (E, vdim) when kdim or vdim differ from E, first drawn by
-    xavier_uniform; in_proj_bias (3 E) of zeros; out_proj, a Linear whose bias starts as zeros;
-    with add_bias_kv bias_k and bias_v (1, 1, E), first drawn by xavier_normal.
+    xavier_uniform; in_proj_bias (3 E) of zeros; out_proj, a Linear whose bias starts as zeros; with
+    add_bias_kv bias_k and bias_v (1, 1, E), first drawn by xavier_normal.
 
     Raises:
-        ArgumentError: h does not divide E, or `dropout` is no probability.
+        ArgumentError: h does not divide E, or `dropout` is not a probability.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class MultiheadAttention(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws first values anew, as PyTorch does."""
+        """Draws new initial values, as PyTorch does."""
         for name, parameter in self.named_parameters(recurse=False):
             if name == "in_proj_bias":
                 init.zeros_(parameter)
@@ -122,7 +122,7 @@ class MultiheadAttention(Module):
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """Attends from each place of the query to the places of key and value.
+        """Attends from each position of the query to the positions of key and value.
 
         Masks are PyTorch's: a bool one marks with True what must *not* be attended to (the reverse
         of `F.scaled_dot_product_attention`), a float one is added to the scores.
@@ -131,20 +131,21 @@ class MultiheadAttention(Module):
             query: (L, B, E), or (B, L, E) with batch_first, or (L, E).
             key: (S, B, kdim), likewise.
             value: (S, B, vdim), likewise.
-            key_padding_mask: (B, S), or (S) without a batch: places of the key that are padding.
+            key_padding_mask: (B, S), or (S) without a batch: positions of the key that are padding.
             need_weights: whether the attention weights are returned too.
             attn_mask: (L, S), or (B * h, L, S) for each head of each sample.
             average_attn_weights: whether the weights are averaged over the heads.
-            is_causal: whether place i sees places up to i only; needs no mask.
+            is_causal: whether position i attends only to positions up to i; needs no mask.
 
         Returns:
-            The output, in the shape of the query, zeros in front of W_O where a query may see
-            nothing; and the weights (B, L, S), or (B, h, L, S) when they are not averaged, as
-            applied (after dropout), or None. S counts added places, which every query sees.
+            The output, in the shape of the query; a query that may attend to nothing gives zeros
+            before W_O. And the weights (B, L, S), or (B, h, L, S) when they are not averaged, as
+            applied (after dropout), or None. S includes the added positions, to which every query
+            attends.
 
         Raises:
             ShapeError: the inputs or masks do not fit the layer or each other.
-            DTypeError: a mask or an input is of integers.
+            DTypeError: a mask or an input has an integer dtype.
         """
         self._check_inputs(query, key, value)
         q, k, v = map(self._heads, self._projected(query, key, value))  # (B, h, T, d) each

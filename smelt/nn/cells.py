@@ -1,4 +1,4 @@
-"""The cells RNNCell, LSTMCell, GRUCell: one step of a recurrent layer, made by hand.
+"""The cells RNNCell, LSTMCell, GRUCell: one step of a recurrent layer, for your own loops.
 
 Weights, gates and their order are PyTorch's; the equations are those of the layer (recurrent.py).
 """
@@ -60,13 +60,13 @@ class RNNCell(_Cell):
     """`h' = act(W_ih x + b_ih + W_hh h + b_hh)`.
 
     Args:
-        input_size: extent I of the last axis of the input.
-        hidden_size: extent H of the last axis of the state.
+        input_size: size I of the last axis of the input.
+        hidden_size: size H of the last axis of the state.
         bias: whether there are biases.
         nonlinearity: act, "tanh" or "relu".
         dtype: of the parameters; float32 when None.
 
-    Parameters: weight_ih (H, I), weight_hh (H, H), bias_ih (H), bias_hh (H), first drawn from
+    Parameters: weight_ih (H, I), weight_hh (H, H), bias_ih (H), bias_hh (H), initially drawn from
     U(-r, r) with r = 1 / sqrt(H).
     """
 
@@ -96,17 +96,17 @@ class LSTMCell(_Cell):
         c' = f * c + i * g
         h' = o * tanh(c')
 
-    The rows of weight_ih are W_ii, W_if, W_ig, W_io, one below the other; so are the others'. The
-    state is the pair (h, c).
+    The rows of weight_ih are W_ii, W_if, W_ig, W_io, stacked in this order; so are those of the
+    others. The state is the pair (h, c).
 
     Args:
-        input_size: extent I of the last axis of the input.
-        hidden_size: extent H of the last axis of h and c.
+        input_size: size I of the last axis of the input.
+        hidden_size: size H of the last axis of h and c.
         bias: whether there are biases.
         dtype: of the parameters; float32 when None.
 
-    Parameters: weight_ih (4 H, I), weight_hh (4 H, H), bias_ih (4 H), bias_hh (4 H), first drawn
-    from U(-r, r) with r = 1 / sqrt(H).
+    Parameters: weight_ih (4 H, I), weight_hh (4 H, H), bias_ih (4 H), bias_hh (4 H), initially
+    drawn from U(-r, r) with r = 1 / sqrt(H).
     """
 
     num_gates: ClassVar[int] = LSTM.num_gates
@@ -115,23 +115,23 @@ class LSTMCell(_Cell):
 
 
 class GRUCell(_Cell):
-    """One step of `GRU` (Cho et al., 2014), with the reset gate behind the product.
+    """One step of `GRU` (Cho et al., 2014), with the reset gate after the product.
 
         r = sigmoid(W_ir x + b_ir + W_hr h + b_hr)
         z = sigmoid(W_iz x + b_iz + W_hz h + b_hz)
         n =    tanh(W_in x + b_in + r * (W_hn h + b_hn))
         h' = (1 - z) * n + z * h
 
-    The rows of weight_ih are W_ir, W_iz, W_in, one below the other; so are the others'.
+    The rows of weight_ih are W_ir, W_iz, W_in, stacked in this order; so are those of the others.
 
     Args:
-        input_size: extent I of the last axis of the input.
-        hidden_size: extent H of the last axis of the state.
+        input_size: size I of the last axis of the input.
+        hidden_size: size H of the last axis of the state.
         bias: whether there are biases.
         dtype: of the parameters; float32 when None.
 
-    Parameters: weight_ih (3 H, I), weight_hh (3 H, H), bias_ih (3 H), bias_hh (3 H), first drawn
-    from U(-r, r) with r = 1 / sqrt(H).
+    Parameters: weight_ih (3 H, I), weight_hh (3 H, H), bias_ih (3 H), bias_hh (3 H), initially
+    drawn from U(-r, r) with r = 1 / sqrt(H).
     """
 
     num_gates: ClassVar[int] = GRU.num_gates

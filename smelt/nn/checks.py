@@ -22,13 +22,14 @@ MANY_MODULES = 40  # more than a model has within each other on purpose
 
 
 def check_depth(error: RecursionError) -> None:
-    """Says in Smelt's words that modules are nested too deep, once Python has room to say it.
+    """Raises Smelt's error for modules that are nested too deep, once Python has enough stack for
+    it.
 
-    Every module that the error passes on its way up asks. What a function does that calls itself
-    within one module is left to Python's words.
+    Every module that the error passes on its way up calls this. For a function that calls itself
+    within one module, Python's own error is kept.
 
     Raises:
-        DepthError: the error has come up through many modules.
+        DepthError: the error has passed through many modules.
     """
     deepest: list[str] = vars(error).setdefault("modules", list(running.modules))
     if isinstance(error, DepthError) or len(deepest) - len(running.modules) < MANY_MODULES:
@@ -42,7 +43,7 @@ def check_depth(error: RecursionError) -> None:
 
 
 def check_floats(layer: object, **given: Tensor) -> None:
-    """Raises DTypeError for integers where a layer computes with vectors of floats."""
+    """Raises DTypeError for integers if a layer computes with vectors of floats."""
     for name, x in given.items():
         if x.dtype.kind == "int":
             raise DTypeError(
@@ -52,7 +53,7 @@ def check_floats(layer: object, **given: Tensor) -> None:
 
 
 def sizes(layer: object, **given: Any) -> None:
-    """Raises ArgumentError for an extent that is no whole number, or negative."""
+    """Raises ArgumentError for a size that is not an integer, or is negative."""
     for name, size in given.items():
         if not isinstance(size, (int, np.integer)) or size < 0:
             raise ArgumentError(
@@ -62,7 +63,7 @@ def sizes(layer: object, **given: Any) -> None:
 
 
 def switches(layer: object, **given: Any) -> None:
-    """Raises ArgumentTypeError for a switch that is no bool, as a number in its place."""
+    """Raises ArgumentTypeError for a flag that is not a bool, such as a number."""
     for name, switch in given.items():
         if not isinstance(switch, (bool, np.bool_)):
             raise ArgumentTypeError(
@@ -80,9 +81,10 @@ def check_containers(module: object) -> None:
 
 
 def check_container(owner: str, name: str, value: Any) -> None:
-    """Refuses modules and parameters in plain containers, where nothing would find them.
+    """Raises an error for modules and parameters in plain containers, where nothing would find
+    them.
 
-    Of a long container the first items are looked at.
+    Only the first items of a long container are checked.
     """
     if not isinstance(value, (list, tuple, dict)):
         return

@@ -40,20 +40,21 @@ class Convertible:
         device: Any = None,
         memory_format: Any = None,
     ) -> Self:
-        """Brings all float parameters and buffers to another float dtype, in place.
+        """Converts all float parameters and buffers to another float dtype, in place.
 
-        The tensors stay the same objects; an optimizer's moments keep their dtype: make it later.
+        The tensors stay the same objects; an optimizer's moments keep their dtype, so create it
+        afterwards.
 
         Args:
-            target: a float dtype, the device "cpu", or a tensor of the dtype that is wanted.
-            dtype: the dtype, behind a device.
+            target: a float dtype, the device "cpu", or a tensor of the desired dtype.
+            dtype: the dtype, if `target` is a device.
             non_blocking: without effect.
             device: "cpu".
             memory_format: without effect.
 
         Raises:
-            ArgumentError: another device than the CPU.
-            DTypeError: no float dtype.
+            ArgumentError: a device other than the CPU.
+            DTypeError: the dtype is not a float dtype.
         """
         check_device(device)
         if dtype is None or isinstance(dtype, bool):
@@ -80,32 +81,32 @@ class Convertible:
         return self
 
     def cuda(self, *arguments: Any) -> NoReturn:
-        """Raises ArgumentError: there is no device but the CPU."""
+        """Raises ArgumentError: the CPU is the only device."""
         raise no_device("cuda")
 
     def float(self) -> Self:
-        """Brings the module to float32."""
+        """Converts the module to float32."""
         return self.to("float32")
 
     def half(self) -> Self:
-        """Brings the module to float16."""
+        """Converts the module to float16."""
         return self.to("float16")
 
     def bfloat16(self) -> Self:
-        """Brings the module to bfloat16."""
+        """Converts the module to bfloat16."""
         return self.to("bfloat16")
 
     def type(self, dtype: Any) -> Self:
-        """Brings the module to another float dtype."""
+        """Converts the module to another float dtype."""
         return self.to(dtype)
 
     def double(self) -> Self:
-        """Brings the module to float64."""
+        """Converts the module to float64."""
         return self.to("float64")
 
 
 def with_tensors(given: Any) -> Any:
-    """Returns arguments with a tensor in the place of each NumPy array."""
+    """Returns arguments in which each NumPy array is replaced by a tensor."""
     if isinstance(given, np.ndarray):
         return as_tensor(given)
     if type(given) is tuple and not all(type(one) is Tensor for one in given):

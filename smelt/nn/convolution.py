@@ -59,7 +59,7 @@ class _AnyConvolution(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws first values anew, as PyTorch does: kaiming_uniform with a = sqrt(5)."""
+        """Draws new initial values, as PyTorch does: kaiming_uniform with a = sqrt(5)."""
         fan_in = self.weight.shape[1] * math.prod(self.kernel_size)
         limit = 1.0 / math.sqrt(fan_in) if fan_in else 0.0
         init.uniform_(self.weight, -limit, limit)
@@ -141,18 +141,18 @@ class Conv1d(_Convolution):
         in_channels: channels of the input, C.
         out_channels: channels of the output, O.
         kernel_size: taps of the kernel, K.
-        stride: how far the kernel moves for one step along the output.
-        padding: elements added at both ends; "valid" for none, "same" for as many that the length
-            stays.
-        dilation: how far the taps lie apart.
-        groups: channels fall into so many parts that do not see each other.
+        stride: how far the kernel moves from one output to the next.
+        padding: elements added at both ends; "valid" for none, "same" for as many as keep the
+            length.
+        dilation: distance between the taps.
+        groups: number of groups of channels that are independent of each other.
         bias: whether b is added.
-        padding_mode: what is added: "zeros", or the input's own elements: "reflect", "replicate",
+        padding_mode: the padding: "zeros", or elements of the input: "reflect", "replicate",
             "circular".
         dtype: of the parameters; float32 when None.
 
-    Parameters: weight (O, C / groups, K) and bias (O), both first drawn from U(-r, r) with
-    r = 1 / sqrt(C / groups * K). Shapes: (N, C, L) -> (N, O, P), also without N.
+    Parameters: weight (O, C / groups, K) and bias (O), both initially drawn from U(-r, r) with r =
+    1 / sqrt(C / groups * K). Shapes: (N, C, L) -> (N, O, P), also without N.
     """
 
     ndim = 1
@@ -166,7 +166,7 @@ class Conv2d(_Convolution):
         in_channels: channels of the input, C.
         out_channels: channels of the output, O.
         kernel_size: one number or two, (K, L); so are stride, padding and dilation.
-        stride: see Conv1d, as for all that follow.
+        stride: see Conv1d, as for all following arguments.
         padding: see Conv1d.
         dilation: see Conv1d.
         groups: see Conv1d.
@@ -232,17 +232,17 @@ class ConvTranspose1d(_TransposedConvolution):
         in_channels: channels of the input, C.
         out_channels: channels of the output, O.
         kernel_size: taps of the kernel, K.
-        stride: how far apart the kernels are put.
+        stride: distance between the kernels in the output.
         padding: how much is cut off at both ends.
         output_padding: how much less is cut off at the far end.
-        groups: channels fall into so many parts that do not see each other.
+        groups: number of groups of channels that are independent of each other.
         bias: whether b is added.
-        dilation: how far the taps lie apart.
+        dilation: distance between the taps.
         dtype: of the parameters; float32 when None.
 
-    Parameters: weight (C, O / groups, K) and bias (O), both first drawn from U(-r, r) with
-    r = 1 / sqrt(O / groups * K), as PyTorch does. Shapes: (N, C, L) -> (N, O, P) with
-    P = (L - 1) * stride - 2 * padding + dilation * (K - 1) + output_padding + 1, also without N.
+    Parameters: weight (C, O / groups, K) and bias (O), both initially drawn from U(-r, r) with r =
+    1 / sqrt(O / groups * K), as PyTorch does. Shapes: (N, C, L) -> (N, O, P) with P = (L - 1) *
+    stride - 2 * padding + dilation * (K - 1) + output_padding + 1, also without N.
     """
 
     ndim = 1
@@ -255,7 +255,7 @@ class ConvTranspose2d(_TransposedConvolution):
         in_channels: channels of the input, C.
         out_channels: channels of the output, O.
         kernel_size: taps of the kernel, (K, L).
-        stride: see ConvTranspose1d, as for all that follow.
+        stride: see ConvTranspose1d, as for all following arguments.
         padding: see ConvTranspose1d.
         output_padding: see ConvTranspose1d.
         groups: see ConvTranspose1d.

@@ -1,8 +1,8 @@
-"""Decoding: from a network that says what may come next to the sequence that it would say.
+"""Decoding: generates sequences with a network that predicts the next token.
 
 `step(token, state) -> (logits, state)` is one step: token ints (B), logits (B, V), and state any
 tree of Tensors whose first axis is the batch. The loop is `smelt.scan` of a fixed length, so a
-decoder runs inside a compiled step; a sequence that has ended says `end` again and again.
+decoder runs inside a compiled step; a sequence that has ended is filled with `end`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NEVER = -1  # no token
 
 
 class Decoded(NamedTuple):
-    """What was decoded.
+    """The result of decoding.
 
     Attributes:
         tokens: int64, (B, length) or (B, beam_width, length): up to the first `end`, then `end`.
@@ -45,7 +45,7 @@ class Decoded(NamedTuple):
 
 
 def greedy_decode(step: Step, state: Any, start: Any, end: int | None, length: int) -> Decoded:
-    """Says at each place the most probable token.
+    """Chooses the most probable token at each position.
 
     Args:
         step: takes the last token (B) and a state, returns the logits (B, V) of the next token and
@@ -53,15 +53,16 @@ def greedy_decode(step: Step, state: Any, start: Any, end: int | None, length: i
         state: before the first step; a tree of Tensors (B, ...), each keeping its shape and dtype.
         start: the token before the first, ints (B).
         end: the token that ends a sequence; None: they all have `length`.
-        length: how many tokens at most.
+        length: maximum number of tokens.
 
     Returns:
         Tokens (B, length) and scores (B), without gradients.
 
     Raises:
-        ArgumentError: `length` is not positive, `end` is no token, or `step` returns no pair.
+        ArgumentError: `length` is not positive, `end` is not a token, or `step` does not return a
+            pair.
         ShapeError: the logits are not (B, V), or a state's first axis is not the batch.
-        DTypeError: `start` is not of integers.
+        DTypeError: `start` does not have an integer dtype.
     """
     start, state = _checked_start("greedy_decode", start, state, length)
     last = NEVER if end is None else end
@@ -82,25 +83,25 @@ def greedy_decode(step: Step, state: Any, start: Any, end: int | None, length: i
 def beam_decode(
     step: Step, state: Any, start: Any, end: int | None, length: int, beam_width: int
 ) -> Decoded:
-    """Keeps at each place the `beam_width` most probable sequences so far, instead of one.
+    """Keeps the `beam_width` most probable sequences at each position, instead of one.
 
     Args:
-        step: as for `greedy_decode`; it sees B * beam_width sequences at once.
+        step: as for `greedy_decode`; it gets B * beam_width sequences at once.
         state: as for `greedy_decode`, (B, ...).
         start: the token before the first, ints (B).
         end: the token that ends a sequence; None: they all have `length`.
-        length: how many tokens at most.
-        beam_width: how many sequences are kept; 1 is `greedy_decode`.
+        length: maximum number of tokens.
+        beam_width: number of sequences that are kept; 1 is `greedy_decode`.
 
     Returns:
         Tokens (B, beam_width, length) and scores (B, beam_width), the best first, without
-        gradients. Where there are fewer sequences than beams, the rest has a score of -inf.
+        gradients. If there are fewer sequences than beams, the rest have a score of -inf.
 
     Raises:
-        ArgumentError: `length` or `beam_width` is no positive int, `end` is no token, or `step`
-            returns no pair.
+        ArgumentError: `length` or `beam_width` is not a positive int, `end` is not a token, or
+            `step` does not return a pair.
         ShapeError: the logits are not (B * beam_width, V), or a state's first axis is not B.
-        DTypeError: `start` is not of integers.
+        DTypeError: `start` does not have an integer dtype.
     """
     start, state = _checked_start("beam_decode", start, state, length)
     if not isinstance(beam_width, int) or beam_width < 1:
@@ -148,7 +149,7 @@ def _backtrack(tokens: Tensor, parents: Tensor) -> Tensor:
 
 
 def shift_right(targets: Tensor, start: int) -> Tensor:
-    """Returns what a decoder is told under teacher forcing: `start`, then all targets but the last.
+    """Returns a decoder's inputs for teacher forcing: `start`, then all targets except the last.
 
     Args:
         targets: ints (B, T).

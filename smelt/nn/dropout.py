@@ -19,7 +19,7 @@ class Dropout(Module):
         p: the probability, from 0 to 1.
 
     Raises:
-        ArgumentError: `p` is no probability.
+        ArgumentError: `p` is not a probability.
     """
 
     def __init__(self, p: float = 0.5) -> None:

@@ -1,4 +1,4 @@
-"""Embedding: a table of learned vectors, looked up by number."""
+"""Embedding: a table of learned vectors, looked up by index."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Embedding(Module):
 
     Args:
         num_embeddings: number of vectors.
-        embedding_dim: extent of each.
-        padding_idx: the number whose vector starts as 0 and gets no gradient; may be negative.
-        max_norm: the longest that a vector may be: one that is looked up and longer is shortened.
+        embedding_dim: size of each vector.
+        padding_idx: the index whose vector starts as 0 and gets no gradient; may be negative.
+        max_norm: the largest norm of a vector: a looked-up vector with a larger norm is rescaled.
         norm_type: the p of that norm.
         dtype: of the table; float32 when None.
 
-    Parameters: weight (num_embeddings, embedding_dim), first drawn from N(0, 1).
-    Shapes: int (...) -> (..., embedding_dim).
+    Parameters: weight (num_embeddings, embedding_dim), initially drawn from N(0, 1). Shapes: int
+    (...) -> (..., embedding_dim).
 
     Raises:
         ArgumentError: `padding_idx` is outside the table.
@@ -63,7 +63,7 @@ class Embedding(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws first values anew."""
+        """Draws new initial values."""
         init.normal_(self.weight)
         if self.padding_idx is not None:
             rows = as_tensor(range(self.num_embeddings)).unsqueeze(-1)

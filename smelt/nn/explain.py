@@ -1,4 +1,4 @@
-"""explain: what a network does with one input, call by call, with the shapes on the way."""
+"""explain: what a network does with one input, call by call, with all shapes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Call:
     Attributes:
         path: of the module within the network; empty for the network itself.
         kind: its class.
-        settings: what its repr says in brackets.
+        settings: the settings that its repr shows in parentheses.
         input: the shapes of its arguments.
         output: the shapes of its result.
         weights: the names and shapes of the parameters that it holds itself.
@@ -49,11 +49,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What `explain` found; `str` makes the table.
+    """The result of `explain`; `str` gives the table.
 
     Attributes:
         root: the call of the network itself, with all others inside.
-        parameters: number of learned numbers, tied ones counted once.
+        parameters: number of learned numbers; tied ones are counted once.
     """
 
     root: Call
@@ -61,7 +61,7 @@ class Explanation:
 
     @property
     def layers(self) -> list[Call]:
-        """The calls that have no others inside, in order: what the data go through."""
+        """The calls without calls inside, in order: the path of the data."""
         return [call for _, call in self.root.walk() if not call.inside]
 
     def _repr_html_(self) -> str:
@@ -91,10 +91,10 @@ def _title(call: Call) -> str:
 
 
 def explain(model: Module, *inputs: Any) -> Explanation:
-    """Runs `model` once on `inputs`, in evaluation mode, without gradients; tells every call.
+    """Runs `model` once on `inputs`, in evaluation mode, without gradients; lists every call.
 
-    Where `summary` counts what a network holds, this follows what passes through it: a module that
-    is called twice stands there twice, one that is never called not at all.
+    While `summary` lists the modules of a network, this follows the calls: a module that is called
+    twice is listed twice, one that is never called is not listed.
 
         >>> from smelt import nn, ones
         >>> print(explain(nn.Sequential(nn.Linear(4, 8), nn.ReLU()), ones(5, 4)))
@@ -107,14 +107,14 @@ def explain(model: Module, *inputs: Any) -> Explanation:
         40 parameters
 
     Args:
-        model: the network; its modes are put back afterwards.
-        inputs: what it is called with.
+        model: the network; its modes are restored afterwards.
+        inputs: its arguments.
 
     Returns:
         An Explanation: print it for the table, or walk through its calls.
 
     Raises:
-        ArgumentError: `model` is no Module.
+        ArgumentError: `model` is not a Module.
     """
     check_module("explain", model)
     paths = {id(module): path for path, module in model.named_modules()}

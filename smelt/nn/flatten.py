@@ -13,7 +13,7 @@ __all__ = ["Flatten", "Unflatten"]
 
 
 class Flatten(Module):
-    """Joins the axes `start_dim` to `end_dim` to one: (B, C, H, W) -> (B, C * H * W)."""
+    """Joins the axes `start_dim` to `end_dim` into one: (B, C, H, W) -> (B, C * H * W)."""
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         self.start_dim = start_dim
@@ -28,9 +28,9 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    """Splits axis `dim` into axes of the extents `unflattened_size`; undoes Flatten.
+    """Splits axis `dim` into axes of the sizes `unflattened_size`; undoes Flatten.
 
-    One of the extents may be -1 and is worked out.
+    One of the sizes may be -1 and is computed.
     """
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:

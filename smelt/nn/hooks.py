@@ -1,4 +1,4 @@
-"""Hooks on modules: functions that see what goes in, what comes out, and the gradients of both."""
+"""Hooks on modules: functions that get a module's inputs, outputs, and the gradients of both."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Hooked:
         """Calls `hook(module, inputs, output)` after each forward; a result replaces the output.
 
         Returns:
-            A handle whose `remove()` takes the hook away.
+            A handle whose `remove()` removes the hook.
         """
         return self._register("_hooks", hook)
 
@@ -35,7 +35,7 @@ class Hooked:
         """Calls `hook(module, inputs)` before each forward; a result replaces the inputs.
 
         Returns:
-            A handle whose `remove()` takes the hook away.
+            A handle whose `remove()` removes the hook.
         """
         return self._register("_pre_hooks", hook)
 
@@ -43,11 +43,11 @@ class Hooked:
         """Calls `hook(module, grad_inputs, grad_outputs)` when the gradients of the inputs are
         known.
 
-        Both are tuples, with None for what has no gradient. Of a module with one input that has a
-        gradient, a result replaces it.
+        Both are tuples, with None for tensors without a gradient. For a module with exactly one
+        input that has a gradient, a result replaces that gradient.
 
         Returns:
-            A handle whose `remove()` takes the hook away.
+            A handle whose `remove()` removes the hook.
         """
         return self._register("_backward_hooks", hook)
 
@@ -81,7 +81,7 @@ class BackwardPass:
 
     Args:
         module: the module.
-        inputs: what it is called with.
+        inputs: its arguments.
     """
 
     def __init__(self, module: Hooked, inputs: tuple[Any, ...]) -> None:
@@ -108,7 +108,7 @@ class BackwardPass:
         return copied
 
     def watch(self, output: Any) -> Any:
-        """Returns the output, whose gradients are noted from now on."""
+        """Returns the output, whose gradients are collected from now on."""
         outputs = output if isinstance(output, tuple) else (output,)
         self._grad_outputs = [None] * len(outputs)
         watched = tuple(

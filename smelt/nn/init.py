@@ -1,4 +1,4 @@
-"""First values of parameters, drawn from the default generator: `manual_seed` repeats them.
+"""Initial values of parameters, drawn from the default generator: `manual_seed` repeats them.
 
 Every function overwrites its tensor in place, under `no_grad`, and returns it; a generator other
 than the default one can be given. Sources: Glorot and
@@ -41,7 +41,7 @@ __all__ = [
 def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
-    """Fills with numbers drawn evenly from [a, b), as `smelt.uniform` does."""
+    """Fills with numbers from the uniform distribution on [a, b), as `smelt.uniform` does."""
     return tensor.copy_(uniform(a, b, tensor.shape, tensor.dtype, generator))
 
 
@@ -64,7 +64,7 @@ def trunc_normal_(
 ) -> Tensor:
     """Fills with numbers from N(mean, std^2) limited to [a, b].
 
-    x = mean + std * Phi^-1(u), u drawn evenly from Phi((a - mean) / std) to Phi((b - mean) / std).
+    x = mean + std * Phi^-1(u), u uniform between Phi((a - mean) / std) and Phi((b - mean) / std).
     """
     if not std > 0:
         raise ArgumentError(f"trunc_normal_: std must be positive, got {std}")
@@ -96,7 +96,7 @@ def ones_(tensor: Tensor) -> Tensor:
 
 @no_grad()
 def eye_(tensor: Tensor) -> Tensor:
-    """Makes a matrix the identity: 1 on the diagonal, 0 elsewhere."""
+    """Fills a matrix with the identity: 1 on the diagonal, 0 elsewhere."""
     if tensor.ndim != 2:
         raise ShapeError(f"eye_ needs a matrix, got shape {tensor.shape}")
     rows, columns = tensor.shape
@@ -163,7 +163,7 @@ def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> floa
 
 
 def fans(tensor: Tensor) -> tuple[int, int]:
-    """Returns how many inputs feed one output of a weight (out, in, ...), and the reverse.
+    """Returns fan_in and fan_out of a weight (out, in, ...).
 
     Raises:
         ShapeError: the tensor has fewer than 2 axes, or no elements.
@@ -184,7 +184,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         param: the negative slope of leaky_relu (0.01 when None).
 
     Raises:
-        ArgumentError: another nonlinearity.
+        ArgumentError: an unknown nonlinearity.
     """
     if nonlinearity == "leaky_relu":
         slope = 0.01 if param is None else param

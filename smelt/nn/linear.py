@@ -28,13 +28,13 @@ class Linear(Module):
     """`y = x W^T + b`, applied to the last axis.
 
     Args:
-        in_features: extent of the last axis of the input.
-        out_features: extent of the last axis of the output.
+        in_features: size of the last axis of the input.
+        out_features: size of the last axis of the output.
         bias: whether b is added.
         dtype: of the parameters; float32 when None.
 
-    Parameters: weight (out_features, in_features) and bias (out_features), both first drawn from
-    U(-r, r) with r = 1 / sqrt(in_features). Shapes: (..., in_features) -> (..., out_features).
+    Parameters: weight (out_features, in_features) and bias (out_features), both initially drawn
+    from U(-r, r) with r = 1 / sqrt(in_features). Shapes: (..., in_features) -> (..., out_features).
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Linear(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws first values anew, as PyTorch does: kaiming_uniform with a = sqrt(5)."""
+        """Draws new initial values, as PyTorch does: kaiming_uniform with a = sqrt(5)."""
         limit = 1.0 / math.sqrt(self.in_features) if self.in_features else 0.0
         init.uniform_(self.weight, -limit, limit)
         if self.bias is not None:
@@ -67,9 +67,9 @@ class Bilinear(Module):
     """`y[n, o] = sum over i, j of x1[n, i] * W[o, i, j] * x2[n, j] + b[o]`.
 
     Args:
-        in1_features: extent of the last axis of the first input.
-        in2_features: extent of the last axis of the second input.
-        out_features: extent of the last axis of the output.
+        in1_features: size of the last axis of the first input.
+        in2_features: size of the last axis of the second input.
+        out_features: size of the last axis of the output.
         bias: whether b is added.
         dtype: of the parameters; float32 when None.
 
@@ -95,7 +95,7 @@ class Bilinear(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws first values anew from U(-r, r) with r = 1 / sqrt(in1_features)."""
+        """Draws new initial values from U(-r, r) with r = 1 / sqrt(in1_features)."""
         limit = 1.0 / math.sqrt(self.in1_features) if self.in1_features else 0.0
         init.uniform_(self.weight, -limit, limit)
         if self.bias is not None:
@@ -117,7 +117,7 @@ class Bilinear(Module):
 
 
 class Identity(Module):
-    """Returns its input; a place-holder where a layer is left out. Arguments are ignored."""
+    """Returns its input; a placeholder where a layer is left out. Arguments are ignored."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         pass

@@ -1,4 +1,4 @@
-"""How a notebook shows a module: the tree of modules below it, with shapes and counts."""
+"""How a notebook displays a module: the tree of its submodules, with shapes and counts."""
 
 from __future__ import annotations
 

@@ -114,9 +114,9 @@ class CrossEntropyLoss(_ClassLoss):
 
     Args:
         weight: (C,), a weight per class.
-        ignore_index: targets of this number count nothing.
+        ignore_index: targets with this number are ignored.
         reduction: "mean" divides by the sum of the weights that count.
-        label_smoothing: the share of the target that is spread over all classes.
+        label_smoothing: the share of the target's probability that is spread over all classes.
 
     Shapes: x (B, C, ...) or (C,); target int (B, ...) or (), or probabilities of x's shape.
     """
@@ -144,7 +144,7 @@ class CrossEntropyLoss(_ClassLoss):
 
 
 class NLLLoss(_ClassLoss):
-    """`-x[target]`, x being log-probabilities (B, C, ...); arguments as of CrossEntropyLoss."""
+    """`-x[target]`, x being log-probabilities (B, C, ...); arguments as in CrossEntropyLoss."""
 
     def __init__(
         self, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
@@ -203,7 +203,7 @@ class KLDivLoss(_Loss):
     """`target * (log(target) - x)`, x being log-probabilities.
 
     Args:
-        reduction: also "batchmean", the sum divided by the extent of the first axis.
+        reduction: also "batchmean", the sum divided by the size of the first axis.
         log_target: whether the target holds logarithms too.
     """
 

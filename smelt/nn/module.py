@@ -1,12 +1,13 @@
-"""Module: a function with parameters. What a module holds is found among its plain attributes.
+"""Module: a function with parameters.
 
-class Perceptron(nn.Module):
-def __init__(self):
-self.hidden = nn.Linear(2, 8)
-self.output = nn.Linear(8, 1)
+    class Perceptron(nn.Module):
+        def __init__(self):
+            self.hidden = nn.Linear(2, 8)
+            self.output = nn.Linear(8, 1)
+        def forward(self, x):                            # (B, 2)
+            return self.output(self.hidden(x).tanh())    # (B, 1)
 
-def forward(self, x):                            # (B, 2)
-return self.output(self.hidden(x).tanh())    # (B, 1)
+Its parameters and submodules are plain attributes.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Module(Convertible, Hooked, Named):
     # --- computing --------------------------------------------------------------------------------
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
-        """Computes the module's output; every subclass says how."""
+        """Computes the module's output; every subclass defines it."""
         own = set(dir(self)) - set(dir(Module))
         near = difflib.get_close_matches("forward", own, 1, 0.8) or sorted(own & {"call"})
         hint = f"; did you mean {near[0]}() to be it?" if near else ""
@@ -263,7 +264,7 @@ class Module(Convertible, Hooked, Named):
 
         Args:
             name: the attribute that will hold it.
-            tensor: the first values, or None for a buffer that is not used.
+            tensor: the initial values, or None for a buffer that is not used.
             persistent: whether `state_dict` contains it.
         """
         if name in vars(self) and name not in self._buffers:
@@ -361,7 +362,7 @@ class Module(Convertible, Hooked, Named):
         return self
 
     def train(self, mode: bool = True) -> Self:
-        """Puts the module and all below into training mode: dropout drops, statistics move."""
+        """Puts the module and all below into training mode: dropout acts, statistics change."""
         for module in self.modules():
             if module.training is not mode:
                 module.training = mode
@@ -372,13 +373,13 @@ class Module(Convertible, Hooked, Named):
         return self.train(False)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Says for every parameter whether its gradient is wanted."""
+        """Sets for every parameter whether its gradient is computed."""
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forgets the gradients of all parameters, or makes them zeros."""
+        """Clears the gradients of all parameters, or sets them to zeros."""
         clear_gradients(self.parameters(), set_to_none)
 
     # --- its state --------------------------------------------------------------------------------
@@ -394,7 +395,7 @@ class Module(Convertible, Hooked, Named):
     def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
         """Returns parameters and persistent buffers by path, with PyTorch's keys.
 
-        The tensors share the module's memory: they show later changes. Copy what must stay.
+        The tensors share the module's memory: they show later changes. Copy what must not change.
         """
         return {key: tensor.detach() for key, tensor in self._named_state(prefix)}
 
@@ -406,10 +407,10 @@ class Module(Convertible, Hooked, Named):
             strict: whether the keys must be exactly the module's own.
 
         Returns:
-            The keys that the module has and the dict lacks, and the reverse.
+            The keys that the module has but not the dict, and the reverse.
 
         Raises:
-            ArgumentError: `state_dict` is no dict.
+            ArgumentError: `state_dict` is not a dict.
             StateError: keys (when strict) or shapes do not fit; nothing has been changed then.
         """
         if not isinstance(state_dict, Mapping):
@@ -440,7 +441,7 @@ class Module(Convertible, Hooked, Named):
         return result
 
     def fingerprint(self) -> Hashable:
-        """Returns a hashable of everything here and below that a compiled step takes for constant.
+        """Returns a hashable of everything here and below that a compiled step takes as constant.
 
         That is classes, Python attributes, `training`, which tensors there are, which are frozen.
         """
@@ -462,7 +463,7 @@ class Module(Convertible, Hooked, Named):
     # --- looking at it ----------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
-        """Returns the settings that `repr` shows in brackets."""
+        """Returns the settings that `repr` shows in parentheses."""
         return ""
 
     def _repr_html_(self) -> str:

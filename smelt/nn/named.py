@@ -1,4 +1,4 @@
-"""What lies under a path of a module: found, and added by name."""
+"""Submodules, parameters and buffers by path, and adding modules by name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Named:
 
         Raises:
             ArgumentError: the name is empty, has a dot in it, or is taken by something else.
-            ArgumentTypeError: `module` is no module.
+            ArgumentTypeError: `module` is not a module.
         """
         held = vars(self).get(name)
         if not name or "." in name:

@@ -1,4 +1,4 @@
-"""Normalisation: of batches, layers, groups of channels, single channels; by the mean square."""
+"""Normalization: of batches, layers, groups of channels, single channels; by the mean square."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class LayerNorm(Module):
     """`y = (x - mean) / sqrt(variance + eps) * weight + bias`, over the last axes of each sample.
 
     Args:
-        normalized_shape: the extents of those axes; an int for the last alone.
-        eps: keeps the division finite.
+        normalized_shape: the sizes of those axes; an int for the last axis only.
+        eps: added so that the division stays finite.
         elementwise_affine: whether weight and bias are learned.
         bias: whether there is a bias.
         dtype: of the parameters; float32 when None.
@@ -81,9 +81,8 @@ class RMSNorm(Module):
     """`y = x / sqrt(mean of x^2 + eps) * weight`, over the last axes of each sample.
 
     Args:
-        normalized_shape: the extents of those axes; an int for the last alone.
-        eps: keeps the division finite; None for the distance from 1 to the next number of the
-            dtype.
+        normalized_shape: the sizes of those axes; an int for the last axis only.
+        eps: keeps the division finite; None for the machine epsilon of the dtype.
         elementwise_affine: whether the weight is learned.
         dtype: of the weight; float32 when None.
 
@@ -127,15 +126,15 @@ class GroupNorm(Module):
     """LayerNorm over each of `num_groups` groups of channels (Wu and He, 2018).
 
     `y = (x - mean) / sqrt(variance + eps) * weight + bias`, mean and variance over the channels of
-    a group and all axes behind them.
+    a group and all following axes.
 
     Args:
-        num_groups: into how many groups the channels fall.
+        num_groups: number of groups of channels.
         num_channels: number of channels C.
-        eps: keeps the division finite.
-        affine: whether weight and bias, one number a channel, are learned.
+        eps: added so that the division stays finite.
+        affine: whether weight and bias, one number per channel, are learned.
         dtype: of the parameters; float32 when None.
-        bias: whether there is a bias, where weight and bias are learned.
+        bias: whether there is a bias, if weight and bias are learned.
 
     Parameters: weight (C,) of ones, bias (C,) of zeros. Shapes: (B, C, ...), kept.
     """
@@ -273,18 +272,20 @@ class _BatchNorm(Module):
 class BatchNorm1d(_BatchNorm):
     """`y = (x - mean) / sqrt(variance + eps) * weight + bias`, per channel over batch and length.
 
-    In training the statistics of the batch are used, and the running ones move towards them:
+    In training the statistics of the batch are used, and the running statistics are updated:
     `running <- (1 - momentum) * running + momentum * batch` (with the unbiased variance). In
-    evaluation mode the running ones are used.
+    evaluation mode the running statistics are used.
 
     Args:
         num_features: number of channels C.
-        eps: keeps the division finite.
-        momentum: how fast the running statistics move; None for the average of all batches.
+        eps: added so that the division stays finite.
+        momentum: weight of the new batch in the running statistics; None for the average of all
+            batches.
         affine: whether weight and bias are learned.
-        track_running_stats: whether there are running statistics; else the batch's always serve.
+        track_running_stats: whether there are running statistics; else those of the batch are
+            always used.
         dtype: of parameters and buffers; float32 when None.
-        bias: whether there is a bias, where weight and bias are learned.
+        bias: whether there is a bias, if weight and bias are learned.
 
     Parameters: weight (C,) of ones, bias (C,) of zeros. Buffers: running_mean, running_var (C,),
     num_batches_tracked (). Shapes: (B, C) or (B, C, L), kept.
@@ -333,13 +334,13 @@ class _InstanceNorm(_BatchNorm):
 class InstanceNorm1d(_InstanceNorm):
     """`y = (x - mean) / sqrt(variance + eps) * weight + bias`, per channel of each sample.
 
-    In evaluation mode the running statistics are used, where there are such: in training they move
-    towards the mean of the samples' own by `momentum`.
+    In evaluation mode the running statistics are used, if there are any; in training they are
+    updated with the mean over the samples, weighted by `momentum`.
 
     Args:
         num_features: number of channels C.
-        eps: keeps the division finite.
-        momentum: how fast the running statistics move.
+        eps: added so that the division stays finite.
+        momentum: weight of the new batch in the running statistics.
         affine: whether weight and bias are learned.
         track_running_stats: whether there are running statistics.
         dtype: of parameters and buffers; float32 when None.

@@ -1,4 +1,4 @@
-"""Parameter: a tensor that a module learns."""
+"""Parameter: a learned tensor of a module."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Parameter(Tensor):
     """A tensor that `Module.parameters()` finds and an optimizer changes.
 
     Args:
-        data: the first values, a float tensor of any shape; they are copied.
+        data: the initial values, a float tensor of any shape; they are copied.
         requires_grad: False for a frozen parameter.
 
     Raises:
-        TraceError: when made inside a compiled step; state must exist before the step.
+        TraceError: if created inside a compiled step; state must exist before the step.
     """
 
     __slots__ = ("_requires_grad",)
@@ -48,7 +48,9 @@ class Parameter(Tensor):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether a gradient is wanted; setting it makes compiled steps look again."""
+        """Whether a gradient is computed; setting it makes compiled steps check their settings
+        again.
+        """
         return self._requires_grad
 
     @requires_grad.setter
@@ -68,10 +70,10 @@ class Parameter(Tensor):
 
 
 class Buffer(Tensor):
-    """A tensor that belongs to a module's state and is not learned; `register_buffer` makes it one.
+    """A tensor that belongs to a module's state and is not learned; `register_buffer` creates one.
 
     Args:
-        data: the first values, of any shape and dtype.
+        data: the initial values, of any shape and dtype.
     """
 
     __slots__ = ()

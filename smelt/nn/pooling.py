@@ -58,10 +58,10 @@ class MaxPool1d(_MaxPool):
 
     Args:
         kernel_size: elements in a window.
-        stride: how far apart windows are; None for kernel_size.
-        padding: places that do not count, at both ends.
-        dilation: how far apart the elements of a window are.
-        return_indices: whether to return as well where the elements stand.
+        stride: distance between windows; None for kernel_size.
+        padding: ignored positions at both ends.
+        dilation: distance between the elements of a window.
+        return_indices: whether to return the positions of the elements as well.
         ceil_mode: whether a last window may reach beyond the end.
 
     The gradient goes to the first of equal elements. Shapes: (N, C, L) -> (N, C, P), also
@@ -80,7 +80,7 @@ class MaxPool2d(_MaxPool):
 
     Args:
         kernel_size: elements in a window.
-        stride: see MaxPool1d, as for all that follow.
+        stride: see MaxPool1d, as for all following arguments.
         padding: see MaxPool1d.
         dilation: see MaxPool1d.
         return_indices: see MaxPool1d.
@@ -101,7 +101,7 @@ class AvgPool1d(_Pool):
 
     Args:
         kernel_size: elements in a window.
-        stride: how far apart windows are; None for kernel_size.
+        stride: distance between windows; None for kernel_size.
         padding: zeros at both ends.
         ceil_mode: whether a last window may reach beyond the end.
         count_include_pad: whether zeros of the padding count as elements.
@@ -179,7 +179,7 @@ class AdaptiveAvgPool1d(_AdaptiveAvgPool):
     """The mean of each of `output_size` parts: (N, C, L) -> (N, C, output_size), also without N.
 
     Args:
-        output_size: the number of parts; None keeps the extent.
+        output_size: the number of parts; None keeps the size.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -190,7 +190,7 @@ class AdaptiveAvgPool2d(_AdaptiveAvgPool):
     """AdaptiveAvgPool1d for images: (N, C, H, W) -> (N, C, *output_size), also without N.
 
     Args:
-        output_size: the number of parts of both axes, or of each; None keeps an extent.
+        output_size: the number of parts of both axes, or of each; None keeps a size.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -207,8 +207,8 @@ class AdaptiveMaxPool1d(_AdaptiveMaxPool):
     """The largest element of each of `output_size` parts: (N, C, L) -> (N, C, output_size).
 
     Args:
-        output_size: the number of parts; None keeps the extent.
-        return_indices: whether to return as well where the elements stand.
+        output_size: the number of parts; None keeps the size.
+        return_indices: whether to return the positions of the elements as well.
     """
 
     def forward(self, x: Tensor) -> Any:
@@ -219,8 +219,8 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPool):
     """AdaptiveMaxPool1d for images: (N, C, H, W) -> (N, C, *output_size), also without N.
 
     Args:
-        output_size: the number of parts of both axes, or of each; None keeps an extent.
-        return_indices: whether to return as well where the elements stand.
+        output_size: the number of parts of both axes, or of each; None keeps a size.
+        return_indices: whether to return the positions of the elements as well.
     """
 
     def forward(self, x: Tensor) -> Any:

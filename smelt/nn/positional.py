@@ -1,4 +1,4 @@
-"""What tells a Transformer where a vector stands; the class token; the mean over a sequence.
+"""Positional encodings for Transformers; the class token; the mean over a sequence.
 
 Sequences are (T, B, C), or (B, T, C) with `batch_first`, or (T, C).
 """
@@ -38,14 +38,14 @@ class _SequenceModule(Module):
 
 
 class PositionalEncoding(_SequenceModule):
-    """`dropout(x + P)`, P the sines and cosines of the place (Vaswani et al., 2017).
+    """`dropout(x + P)`, P the sines and cosines of the position (Vaswani et al., 2017).
 
     P(t, 2i) = sin(t / 10000^(2i / d_model)), P(t, 2i + 1) = cos(the same); see
-    `F.sinusoidal_encoding`. There is nothing to learn and no longest sequence.
+    `F.sinusoidal_encoding`. There are no parameters, and sequences may have any length.
 
     Args:
         d_model: C, even.
-        dropout: how likely an element of the sum is dropped in training.
+        dropout: the probability that an element of the sum is dropped in training.
         layout: "interleaved" as above, or "concatenated": all sines, then all cosines.
         batch_first: whether inputs are (B, T, C) instead of (T, B, C).
 
@@ -70,7 +70,7 @@ class PositionalEncoding(_SequenceModule):
         self.dropout: Dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns the input with the places added."""
+        """Returns the input with the positions added."""
         axis = self._time_axis(x, self.d_model)
         encoding = F.sinusoidal_encoding(x.shape[axis], self.d_model, self.layout, x.dtype)
         return self.dropout(x + (encoding if axis == x.ndim - 2 else encoding.unsqueeze(1)))
@@ -80,17 +80,17 @@ class PositionalEncoding(_SequenceModule):
 
 
 class LearnedPositions(_SequenceModule):
-    """`dropout(x + W[:T])`: a learned vector for each place, as in BERT (Devlin et al., 2019).
+    """`dropout(x + W[:T])`: a learned vector for each position, as in BERT (Devlin et al., 2019).
 
     Args:
-        max_len: how many places there are.
+        max_len: number of positions.
         d_model: C.
-        dropout: how likely an element of the sum is dropped in training.
+        dropout: the probability that an element of the sum is dropped in training.
         batch_first: whether inputs are (B, T, C) instead of (T, B, C).
         dtype: of the vectors; float32 when None.
 
-    Parameters: weight (max_len, d_model), first drawn from N(0, 0.02^2).
-    Shapes: (T, B, C), (B, T, C) or (T, C), kept.
+    Parameters: weight (max_len, d_model), initially drawn from N(0, 0.02^2). Shapes: (T, B, C), (B,
+    T, C) or (T, C), kept.
 
     Raises:
         BoundsError: when called, the sequence is longer than `max_len`.
@@ -113,11 +113,11 @@ class LearnedPositions(_SequenceModule):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws first values anew."""
+        """Draws new initial values."""
         init.normal_(self.weight, 0.0, 0.02)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns the input with the places added."""
+        """Returns the input with the positions added."""
         axis = self._time_axis(x, self.d_model)
         length = x.shape[axis]
         if length > self.max_len:
@@ -132,12 +132,12 @@ class LearnedPositions(_SequenceModule):
 class ClassToken(_SequenceModule):
     """Puts a learned vector, the [CLS] token, in front of each sequence (Devlin et al., 2019).
 
-    The network's output at place 0 then speaks for the whole sequence.
+    The network's output at position 0 then represents the whole sequence.
 
     Args:
         d_model: C.
         batch_first: whether inputs are (B, T, C) instead of (T, B, C).
-        std: of the first values, drawn from N(0, std^2).
+        std: of the initial values, drawn from N(0, std^2).
         dtype: of the vector; float32 when None.
 
     Parameters: weight (d_model). Shapes: (T, B, C) -> (T + 1, B, C), and so on.
@@ -156,7 +156,7 @@ class ClassToken(_SequenceModule):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws first values anew."""
+        """Draws new initial values."""
         init.normal_(self.weight, 0.0, self.std)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -170,7 +170,7 @@ class ClassToken(_SequenceModule):
 
 
 class MeanPooling(_SequenceModule):
-    """The mean over time of what is no padding: one vector a sequence.
+    """The mean over time without padding: one vector per sequence.
 
     Args:
         batch_first: whether inputs are (B, T, C) instead of (T, B, C).
@@ -187,7 +187,7 @@ class MeanPooling(_SequenceModule):
         Args:
             x: the sequences.
             key_padding_mask: bool, (B, T), or (T) without a batch: True where there is padding, as
-                for `MultiheadAttention`. Zeros come out where all is padding.
+                for `MultiheadAttention`. The result is zero where everything is padding.
         """
         axis = self._time_axis(x)
         mask = key_padding_mask

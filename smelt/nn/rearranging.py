@@ -27,7 +27,7 @@ class PixelShuffle(Module):
 
 
 class PixelUnshuffle(Module):
-    """What undoes PixelShuffle: (B, C, H * r, W * r) -> (B, C * r * r, H, W).
+    """Undoes PixelShuffle: (B, C, H * r, W * r) -> (B, C * r * r, H, W).
 
     Args:
         downscale_factor: r.

@@ -1,4 +1,4 @@
-"""What recurrent layers and cells share: their weights, and the form of the state."""
+"""The common base of recurrent layers and cells: their weights, and the form of the state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ State = tuple[Tensor, ...]
 
 
 class Recurrence(Module):
-    """The base of recurrent layers (recurrent.py) and cells (cells.py): one step, again and again.
+    """The base of recurrent layers (recurrent.py) and cells (cells.py): one step, repeated.
 
     `num_gates` is how many maps of H rows a weight holds, `num_states` how many tensors form the
     state. Unless `bias_hh_in_step`, b_hh is added to the input, outside of a loop over time.
@@ -60,7 +60,7 @@ class Recurrence(Module):
         return weight_ih, weight_hh, bias_ih, bias_hh
 
     def reset_parameters(self) -> None:
-        """Draws first values anew from U(-r, r) with r = 1 / sqrt(hidden_size)."""
+        """Draws new initial values from U(-r, r) with r = 1 / sqrt(hidden_size)."""
         limit = 1.0 / math.sqrt(self.hidden_size) if self.hidden_size else 0.0
         for parameter in self.parameters():
             init.uniform_(parameter, -limit, limit)

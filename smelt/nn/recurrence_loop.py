@@ -15,7 +15,7 @@ Step = Callable[[Tensor, State, Tensor, Tensor | None], State]
 
 
 class Loop:
-    """One layer in one direction. `mask` (T, B, 1) says which places count; None: all."""
+    """One layer in one direction. `mask` (T, B, 1) says which positions count; None: all."""
 
     def __init__(self, step: Step, reverse: bool, mask: Tensor | None) -> None:
         self._step = step
@@ -30,7 +30,7 @@ class Loop:
     def scanned(
         self, x: Tensor, initial: State, weight_hh: Tensor, bias_hh: Tensor | None
     ) -> tuple[State, Tensor]:
-        """Returns the last state, and h at each place that counts, 0 elsewhere."""
+        """Returns the last state, and h at each position that counts, 0 elsewhere."""
 
         def body(state: State, inputs: Any) -> tuple[State, Tensor]:
             x, mask = inputs

@@ -241,22 +241,22 @@ class RNN(_Layers):
     """`h_t = act(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)` (Elman, 1990).
 
     Args:
-        input_size: I, extent of the last axis of the input.
-        hidden_size: H, extent of the last axis of the state.
-        num_layers: L; each layer runs over the outputs of the one below.
+        input_size: I, size of the last axis of the input.
+        hidden_size: H, size of the last axis of the state.
+        num_layers: L; each layer runs over the outputs of the layer below.
         nonlinearity: act, "tanh" or "relu".
         bias: whether there are biases.
         batch_first: whether inputs are (B, T, I) instead of (T, B, I).
-        dropout: how likely an element is dropped between layers, in training.
-        bidirectional: whether each layer also runs from the last place to the first.
+        dropout: the probability that an element is dropped between layers, in training.
+        bidirectional: whether each layer also runs from the last position to the first.
         dtype: of the parameters; float32 when None.
 
     Parameters: weight_ih_l0 (H, I), weight_hh_l0 (H, H), bias_ih_l0 (H), bias_hh_l0 (H); further
-    layers l1, l2, ...; backward directions l0_reverse, ...; first drawn from U(-r, r) with
-    r = 1 / sqrt(H).
+    layers l1, l2, ...; backward directions l0_reverse, ...; initially drawn from U(-r, r) with r =
+    1 / sqrt(H).
 
     Raises:
-        ArgumentError: another nonlinearity, no layer, or `dropout` is no probability.
+        ArgumentError: an unknown nonlinearity, no layer, or `dropout` is not a probability.
     """
 
     def __init__(
@@ -301,13 +301,14 @@ class LSTM(_Layers):
         c_t = f_t * c_{t-1} + i_t * g_t
         h_t = o_t * tanh(c_t)
 
-    The rows of weight_ih are W_ii, W_if, W_ig, W_io, one below the other; so are the others'.
+    The rows of weight_ih are W_ii, W_if, W_ig, W_io, stacked in this order; so are those of the
+    others.
 
-    Args and parameters: as of `RNN`, without `nonlinearity`; weights of 4 H rows. The state is the
+    Args and parameters: as for `RNN`, without `nonlinearity`; weights of 4 H rows. The state is the
     pair (h, c).
 
     Args:
-        proj_size: must be 0: projections are not supported; put a Linear behind the layer.
+        proj_size: must be 0: projections are not supported; put a Linear after the layer.
     """
 
     num_gates = 4
@@ -343,16 +344,16 @@ class LSTM(_Layers):
 
 
 class GRU(_Layers):
-    """Gated recurrent units (Cho et al., 2014), with the reset gate behind the product.
+    """Gated recurrent units (Cho et al., 2014), with the reset gate after the product.
 
         r_t = sigmoid(W_ir x_t + b_ir + W_hr h_{t-1} + b_hr)
         z_t = sigmoid(W_iz x_t + b_iz + W_hz h_{t-1} + b_hz)
         n_t =    tanh(W_in x_t + b_in + r_t * (W_hn h_{t-1} + b_hn))
         h_t = (1 - z_t) * n_t + z_t * h_{t-1}
 
-    The rows of weight_ih are W_ir, W_iz, W_in, one below the other; so are the others'.
+    The rows of weight_ih are W_ir, W_iz, W_in, stacked in this order; so are those of the others.
 
-    Args and parameters: as of `RNN`, without `nonlinearity`; weights of 3 H rows.
+    Args and parameters: as for `RNN`, without `nonlinearity`; weights of 3 H rows.
     """
 
     num_gates = 3

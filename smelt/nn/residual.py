@@ -1,4 +1,4 @@
-"""Blocks that add to their input instead of replacing it, so that gradients find a straight way."""
+"""Blocks that add to their input instead of replacing it, so that gradients have a direct path."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Residual(Module):
 class BasicBlock(Module):
     """`relu(s(x) + bn2(conv2(relu(bn1(conv1(x))))))`, ResNet's block of two 3x3 convolutions.
 
-    s is the identity, or where the block changes the shape a 1x1 convolution and batch norm (He et
+    s is the identity, or, if the block changes the shape, a 1x1 convolution and batch norm (He et
     al., 2016).
 
     Args:
@@ -81,8 +81,8 @@ class BasicBlock(Module):
 class HeunBlock(Module):
     """`y = x + h/2 (k1 + k2)`, k1 = f(x), k2 = f(x + h k1): a step of Heun's method for x' = f(x).
 
-    f predicts, and is asked again where the prediction leads. Of second order in h, where a
-    residual block is of first (Maleki et al., "HeunNet", 2021).
+    f predicts, and is evaluated again at the prediction. The method is of second order in h, a
+    residual block of first order (Maleki et al., "HeunNet", 2021).
 
     Args:
         function: f, which keeps the shape.

@@ -1,4 +1,4 @@
-"""Rounded parameters: a model computes with copies in 16 bits, and its own stay as they are."""
+"""Rounded parameters: a model computes with 16-bit copies, its own stay unchanged."""
 
 from __future__ import annotations
 

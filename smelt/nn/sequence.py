@@ -1,4 +1,4 @@
-"""The forms of a task on sequences, each as a module: what goes in, what comes out.
+"""The forms of a task on sequences, each as a module, by inputs and outputs.
 
 one-to-many      a vector -> a sequence                  caption of an image
 many-to-one      a sequence -> a vector                  sentiment of a sentence
@@ -35,11 +35,11 @@ def _check_recurrent(what: str, layer: Any) -> None:
 
 
 class ManyToOne(Module):
-    """`y = head(h_T)`: h of the last place; that of both directions side by side.
+    """`y = head(h_T)`: h of the last position; those of both directions are concatenated.
 
     Args:
         recurrent: an RNN, LSTM or GRU.
-        head: what makes the answer of h, (B, D * H); h itself when None.
+        head: a module that computes the output from h, (B, D * H); h itself when None.
 
     Raises:
         ArgumentError: the layer is not recurrent.
@@ -51,7 +51,7 @@ class ManyToOne(Module):
         self.head = head
 
     def forward(self, x: Tensor, lengths: Any = None) -> Tensor:
-        """Returns one answer a sequence; `lengths` (B) says how long each is."""
+        """Returns one output per sequence; `lengths` (B) says how long each is."""
         _, state = self.recurrent(x, None, lengths)
         h = state[0] if isinstance(state, tuple) else state  # (L * D, B, H)
         last = cat([h[-2], h[-1]], -1) if self.recurrent.bidirectional else h[-1]
@@ -59,11 +59,11 @@ class ManyToOne(Module):
 
 
 class ManyToMany(Module):
-    """`y_t = head(h_t)`: an answer at each place.
+    """`y_t = head(h_t)`: an output at each position.
 
     Args:
         recurrent: an RNN, LSTM or GRU.
-        head: what makes the answer of h_t, such as a Linear of D * H inputs.
+        head: a module that computes the output from h_t, such as a Linear with D * H inputs.
 
     Raises:
         ArgumentError: the layer is not recurrent.
@@ -75,20 +75,20 @@ class ManyToMany(Module):
         self.head = head
 
     def forward(self, x: Tensor, lengths: Any = None) -> Tensor:
-        """Returns an answer at each place; behind `lengths` (B) they mean nothing."""
+        """Returns an output at each position; those after `lengths` (B) have no meaning."""
         return self.head(self.recurrent(x, None, lengths)[0])
 
 
 class OneToMany(Module):
-    """Says a sequence of tokens about a vector, the context.
+    """Generates a sequence of tokens from a vector, the context.
 
         h_t = step([embedding of y_{t-1}, context], h_{t-1});  logits_t = head(h_t)
 
     Args:
-        recurrent: an RNN, LSTM or GRU of one direction; its input_size is `context_size` plus the
+        recurrent: an RNN, LSTM or GRU with one direction; its input_size is `context_size` plus the
             width of the embedding.
         vocabulary_size: V, number of tokens.
-        context_size: C, extent of the context.
+        context_size: C, size of the context.
 
     Raises:
         ArgumentError: the layer is not recurrent, its input_size leaves no room for an embedding,
@@ -110,12 +110,12 @@ class OneToMany(Module):
         self.head: Linear = Linear(recurrent.hidden_size, vocabulary_size, dtype=dtype)
 
     def forward(self, context: Tensor, tokens: Tensor) -> Tensor:
-        """Returns the logits (B, T, V) of the token at each place, under teacher forcing.
+        """Returns the logits (B, T, V) of the token at each position, with teacher forcing.
 
         Args:
             context: (B, C).
-            tokens: ints (B, T): the true token in front of each place, as `nn.shift_right` makes
-                them of the targets.
+            tokens: ints (B, T): the true token before each position, as `nn.shift_right` computes
+                from the targets.
         """
         self._check_context(context, tokens.shape[:1])
         size = (*tokens.shape, self.context_size)
@@ -125,7 +125,7 @@ class OneToMany(Module):
         return self.head(self.recurrent(x.transpose(0, 1))[0].transpose(0, 1))
 
     def greedy(self, context: Tensor, start: int, end: int | None, length: int) -> Decoded:
-        """Returns the most probable token at each place; see `greedy_decode`."""
+        """Returns the most probable token at each position; see `greedy_decode`."""
         first, state = self._initial(context, start)
         return greedy_decode(self._step, state, first, end, length)
 
@@ -163,11 +163,11 @@ class OneToMany(Module):
 
 
 class EncoderDecoder(Module):
-    """A sequence to one of another length: the encoder's answer is the decoder's context.
+    """From a sequence to one of another length: the encoder's output is the decoder's context.
 
     Args:
-        encoder: a module that makes a vector (B, C) of a sequence, such as `ManyToOne`.
-        decoder: what says a sequence about it, with context_size C.
+        encoder: a module that turns a sequence into a vector (B, C), such as `ManyToOne`.
+        decoder: generates a sequence from it, with context_size C.
     """
 
     def __init__(self, encoder: Module, decoder: OneToMany) -> None:
@@ -175,11 +175,11 @@ class EncoderDecoder(Module):
         self.decoder = decoder
 
     def forward(self, source: Tensor, tokens: Tensor, **options: Any) -> Tensor:
-        """Returns the logits (B, T, V) under teacher forcing.
+        """Returns the logits (B, T, V) with teacher forcing.
 
         Args:
-            source: what the encoder takes.
-            tokens: ints (B, T): the true token in front of each place; see `nn.shift_right`.
+            source: the encoder's input.
+            tokens: ints (B, T): the true token before each position; see `nn.shift_right`.
             options: passed to the encoder, such as `lengths`.
         """
         return self.decoder(self.encoder(source, **options), tokens)
@@ -187,7 +187,7 @@ class EncoderDecoder(Module):
     def greedy(
         self, source: Tensor, start: int, end: int | None, length: int, **options: Any
     ) -> Decoded:
-        """Returns the most probable token at each place; see `greedy_decode`."""
+        """Returns the most probable token at each position; see `greedy_decode`."""
         return self.decoder.greedy(self.encoder(source, **options), start, end, length)
 
     def beam(

@@ -1,4 +1,4 @@
-"""How modules lie in each other: walked and printed without recursion, however deep that is."""
+"""The tree of modules: walked and printed without recursion, for any depth."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def walk(
 
 
 def copied(part: Any, memo: dict[int, Any]) -> Any:
-    """Returns what `copy.deepcopy` makes of a module whose class says nothing about copies."""
+    """Returns a deep copy of a module whose class does not define copying."""
     kind: Any = type(part)
     made = memo[id(part)] = kind.__new__(kind)
     state = copy.deepcopy(part.__getstate__(), memo)

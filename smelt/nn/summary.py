@@ -22,7 +22,9 @@ HEAD = ("layer", "output", "parameters", "bytes")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One module: its path, class, output shapes, and the size of what it holds itself."""
+    """One module: its path, class, output shapes, and the size of its own parameters and
+    buffers.
+    """
 
     path: str
     kind: str
@@ -33,7 +35,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What `summary` found; `str` makes the table.
+    """The result of `summary`; `str` gives the table.
 
     Attributes:
         rows: one per module in the order of `named_modules`.
@@ -72,14 +74,14 @@ def summary(model: Module, *inputs: Any) -> Summary:
     """Runs `model` once on `inputs`, in evaluation mode, without gradients; lists its layers.
 
     Args:
-        model: the network; its modes are put back afterwards.
-        inputs: what it is called with.
+        model: the network; its modes are restored afterwards.
+        inputs: its arguments.
 
     Returns:
         A Summary: print it for a table of output shapes, parameters and bytes per layer.
 
     Raises:
-        ArgumentError: `model` is no Module.
+        ArgumentError: `model` is not a Module.
     """
     check_module("summary", model)
     shapes: dict[int, str] = {}
@@ -97,7 +99,7 @@ def summary(model: Module, *inputs: Any) -> Summary:
 
 
 def check_module(what: str, model: Any) -> None:
-    """Raises ArgumentError for what is no Module."""
+    """Raises ArgumentError for anything but a Module."""
     if not isinstance(model, Module):
         raise ArgumentError(
             f"{what}: the first argument must be a Module, got a {type(model).__name__}"
@@ -115,12 +117,12 @@ def _bytes(tensor: Tensor) -> int:
 
 
 def watched(model: Module, inputs: tuple[Any, ...], hook: Hook) -> None:
-    """Runs `model` once in evaluation mode without gradients; `hook` is told of every call.
+    """Runs `model` once in evaluation mode without gradients; `hook` is called for every call.
 
     Args:
-        model: the network; its modes are put back afterwards.
-        inputs: what it is called with.
-        hook: gets a module, its arguments and its result, as soon as it has one.
+        model: the network; its modes are restored afterwards.
+        inputs: its arguments.
+        hook: gets a module, its arguments and its result.
     """
     modes = [(module, module.training) for module in model.modules()]
     handles = [module.register_forward_hook(hook) for module, _ in modes]

@@ -1,4 +1,4 @@
-"""Batch normalization by the statistics of all ranks."""
+"""Batch normalization with the statistics of all ranks."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ __all__ = ["SyncBatchNorm"]
 class SyncBatchNorm(_BatchNorm):
     """BatchNorm1d or BatchNorm2d whose mean and variance, in training, are those of all ranks.
 
-    On one rank it is BatchNorm. A step costs two short exchanges a layer forward, and two backward:
-    the mean is known before the squares of the distances from it are summed up, so nothing
-    cancels. Ranks may have different numbers of samples.
+    On one rank it is BatchNorm. Each layer costs two short exchanges in the forward pass, and two
+    in the backward pass: the mean is computed before the squared deviations from it are summed, so
+    nothing cancels. Ranks may have different numbers of samples.
 
     Args:
         num_features: number of channels C.
-        eps: keeps the division finite.
-        momentum: how fast the running statistics move; None for the average of all batches.
+        eps: added so that the division stays finite.
+        momentum: weight of the new batch in the running statistics; None for the average of all
+            batches.
         affine: whether weight and bias are learned.
-        track_running_stats: whether there are running statistics; else the batch's always serve.
+        track_running_stats: whether there are running statistics; else those of the batch are
+            always used.
         dtype: of parameters and buffers; float32 when None.
 
     Shapes: (B, C), (B, C, L) or (B, C, H, W), kept.
@@ -78,11 +80,11 @@ class SyncBatchNorm(_BatchNorm):
 
     @classmethod
     def convert_sync_batchnorm(cls, module: Module) -> Module:
-        """Replaces every BatchNorm1d and BatchNorm2d within a module by one of all ranks, with the
-        same parameters and buffers; returns the module, or what stands in its place.
+        """Replaces every BatchNorm1d and BatchNorm2d within a module by a SyncBatchNorm with the
+        same parameters and buffers; returns the module, or its replacement.
 
         Raises:
-            ArgumentError: `module` is none.
+            ArgumentError: `module` is not a module.
         """
         if not isinstance(module, Module):
             raise ArgumentError(f"convert_sync_batchnorm: a {type(module).__name__} is no module")

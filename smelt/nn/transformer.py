@@ -87,11 +87,12 @@ class TransformerEncoderLayer(_Layer):
     SA is self-attention, `FF(x) = W2 act(W1 x + b1) + b2`.
 
     Args:
-        d_model: E, extent of the last axis.
+        d_model: E, size of the last axis.
         nhead: number of heads, a divisor of E.
         dim_feedforward: rows of W1.
-        dropout: how likely an element is dropped in training: of the attention weights, within FF,
-            and of what SA and FF return. (Set `layer.dropout.p = 0.0` for none within FF.)
+        dropout: the probability that an element is dropped in training: of the attention weights,
+            within FF, and of what SA and FF return. (Set `layer.dropout.p = 0.0` for none within
+            FF.)
         activation: "relu", "gelu", or any function or module of one tensor.
         layer_norm_eps: eps of both norms.
         batch_first: whether inputs are (B, T, E) instead of (T, B, E).
@@ -102,7 +103,7 @@ class TransformerEncoderLayer(_Layer):
     Parameters: self_attn, linear1, linear2, norm1, norm2, as in PyTorch.
 
     Raises:
-        ArgumentError: heads that do not divide d_model, another name of an activation.
+        ArgumentError: the number of heads does not divide d_model, or the activation is unknown.
     """
 
     def forward(
@@ -118,7 +119,7 @@ class TransformerEncoderLayer(_Layer):
             src: the sequences.
             src_mask: (T, T) or (B * heads, T, T).
             src_key_padding_mask: (B, T).
-            is_causal: whether place i sees places up to i only; needs no mask.
+            is_causal: whether position i attends only to positions up to i; needs no mask.
         """
         check_floats(self, src=src)
 
@@ -134,7 +135,7 @@ class TransformerEncoderLayer(_Layer):
 class TransformerDecoderLayer(_Layer):
     """An encoder layer with attention to `memory`, the encoder's output, between SA and FF.
 
-    Args and parameters: as of `TransformerEncoderLayer`, and multihead_attn, norm3.
+    Args and parameters: as for `TransformerEncoderLayer`, and multihead_attn, norm3.
     """
 
     def __init__(
@@ -174,14 +175,15 @@ class TransformerDecoderLayer(_Layer):
         """Returns the layer's output, in the shape of `tgt`.
 
         Args:
-            tgt: the sequences, T places.
-            memory: what the encoder made, S places.
+            tgt: the sequences, T positions.
+            memory: the encoder's output, S positions.
             tgt_mask: (T, T) or (B * heads, T, T).
             memory_mask: (T, S) or (B * heads, T, S).
             tgt_key_padding_mask: (B, T).
             memory_key_padding_mask: (B, S).
-            tgt_is_causal: whether place i of `tgt` sees places of `tgt` up to i only.
-            memory_is_causal: whether place i of `tgt` sees places of `memory` up to i only.
+            tgt_is_causal: whether position i of `tgt` attends only to positions of `tgt` up to i.
+            memory_is_causal: whether position i of `tgt` attends only to positions of `memory` up
+                to i.
         """
         check_floats(self, tgt=tgt, memory=memory)
 
@@ -205,9 +207,10 @@ class TransformerEncoder(Module):
 
     Args:
         encoder_layer: the layer to copy; all copies start with the same values, as in PyTorch
-            (`Transformer` draws them anew).
-        num_layers: how many copies.
-        norm: a module for the output of the last, such as a LayerNorm after pre-norm layers.
+            (`Transformer` draws new ones).
+        num_layers: number of copies.
+        norm: a module applied to the output of the last layer, such as a LayerNorm after pre-norm
+            layers.
     """
 
     def __init__(self, encoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
@@ -222,7 +225,7 @@ class TransformerEncoder(Module):
         src_key_padding_mask: Tensor | None = None,
         is_causal: bool = False,
     ) -> Tensor:
-        """Returns the last layer's output; arguments as of `TransformerEncoderLayer`."""
+        """Returns the last layer's output; arguments as in `TransformerEncoderLayer`."""
         for layer in self.layers:
             src = layer(src, mask, src_key_padding_mask, is_causal)
         return src if self.norm is None else self.norm(src)
@@ -233,8 +236,8 @@ class TransformerDecoder(Module):
 
     Args:
         decoder_layer: the layer to copy; see `TransformerEncoder`.
-        num_layers: how many copies.
-        norm: a module for the output of the last.
+        num_layers: number of copies.
+        norm: a module applied to the output of the last layer.
     """
 
     def __init__(self, decoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
@@ -253,7 +256,7 @@ class TransformerDecoder(Module):
         tgt_is_causal: bool = False,
         memory_is_causal: bool = False,
     ) -> Tensor:
-        """Returns the last layer's output; arguments as of `TransformerDecoderLayer`."""
+        """Returns the last layer's output; arguments as in `TransformerDecoderLayer`."""
         padding = tgt_key_padding_mask, memory_key_padding_mask
         causal = tgt_is_causal, memory_is_causal
         for layer in self.layers:
@@ -262,10 +265,10 @@ class TransformerDecoder(Module):
 
 
 class Transformer(Module):
-    """Encoder and decoder, each with a final LayerNorm; embeddings and the head are the user's.
+    """Encoder and decoder, each with a final LayerNorm; it has no embeddings and no head.
 
     Args:
-        d_model: E, extent of the last axis.
+        d_model: E, size of the last axis.
         nhead: number of heads.
         num_encoder_layers: layers of the encoder.
         num_decoder_layers: layers of the decoder.
@@ -280,7 +283,7 @@ class Transformer(Module):
         bias: whether linear maps and norms have biases.
         dtype: of the parameters; float32 when None.
 
-    Parameters: encoder, decoder; matrices are first drawn by xavier_uniform.
+    Parameters: encoder, decoder; matrices are initialized by xavier_uniform.
     """
 
     def __init__(
@@ -320,7 +323,7 @@ class Transformer(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws all matrices anew by xavier_uniform."""
+        """Draws new values for all matrices by xavier_uniform."""
         for parameter in self.parameters():
             if parameter.ndim > 1:
                 init.xavier_uniform_(parameter)
@@ -347,7 +350,9 @@ class Transformer(Module):
 
     @staticmethod
     def generate_square_subsequent_mask(sz: int, dtype: Any = None) -> Tensor:
-        """Returns the causal mask (sz, sz): 0 where place i may see place j <= i, else -inf."""
+        """Returns the causal mask (sz, sz): 0 where position i may attend to position j <= i, else
+        -inf.
+        """
         if sz < 0:
             raise ArgumentError(f"generate_square_subsequent_mask: negative size {sz}")
         kind = float32 if dtype is None else as_dtype(dtype)

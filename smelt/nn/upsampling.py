@@ -1,4 +1,4 @@
-"""Layers that give an image other extents."""
+"""Layers that resize images."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ __all__ = ["Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"]
 
 
 class Upsample(Module):
-    """`F.interpolate` with settings that were made before.
+    """`F.interpolate` as a layer.
 
     Args:
-        size: the new extents of all axes but the first two, one number or one each.
-        scale_factor: times what they grow instead.
+        size: the new sizes of all axes except the first two, one number or one for each.
+        scale_factor: the factor by which they grow instead.
         mode: "nearest", "nearest-exact", "linear", "bilinear", "trilinear" or "area".
-        align_corners: whether the outermost elements keep their places, in the linear modes.
+        align_corners: whether the outermost elements keep their positions, in the linear modes.
         recompute_scale_factor: see `F.interpolate`.
 
-    Shapes: (N, C, ...) -> (N, C, *new extents).
+    Shapes: (N, C, ...) -> (N, C, *new sizes).
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class Upsample(Module):
 
 
 class UpsamplingNearest2d(Upsample):
-    """Upsample of images by the nearest elements.
+    """Upsample for images with the nearest elements.
 
     Args:
         size: the new height and width, one number or two.
-        scale_factor: times what they grow instead.
+        scale_factor: the factor by which they grow instead.
 
     Shapes: (N, C, H, W) -> (N, C, P, Q).
     """
@@ -68,11 +68,11 @@ class UpsamplingNearest2d(Upsample):
 
 
 class UpsamplingBilinear2d(Upsample):
-    """Upsample of images by the four elements around, with the corners aligned.
+    """Upsample for images by bilinear interpolation, with aligned corners.
 
     Args:
         size: the new height and width, one number or two.
-        scale_factor: times what they grow instead.
+        scale_factor: the factor by which they grow instead.
 
     Shapes: (N, C, H, W) -> (N, C, P, Q).
     """

@@ -1,7 +1,7 @@
 """Variational layers: weights that are distributions (Blundell et al., "Bayes by backprop", 2015).
 
-q(w) = N(mu, sigma^2) with sigma = softplus(rho) stands for the posterior; the prior is
-N(0, prior_std^2). The loss of a network is the mean loss of drawn weights plus
+q(w) = N(mu, sigma^2) with sigma = softplus(rho) approximates the posterior; the prior is N(0,
+prior_std^2). The loss of a network is the mean loss of drawn weights plus
 `kl_divergence(model) / number of samples in an epoch`.
 """
 
@@ -78,17 +78,17 @@ class _Variational(Module):
 
 
 class VariationalLinear(_Variational):
-    """`y = x W^T + b` with W and b drawn anew from q at each call in training.
+    """`y = x W^T + b` with W and b drawn from q at each call in training.
 
-    In evaluation the means are used; set `always_draw = True` to draw there too, and see from
-    several calls how sure the network is.
+    In evaluation the means are used; set `always_draw = True` to draw there too: several calls then
+    show how certain the network is.
 
     Args:
-        in_features: extent of the last axis of the input.
-        out_features: extent of the last axis of the output.
+        in_features: size of the last axis of the input.
+        out_features: size of the last axis of the output.
         bias: whether b is added.
         prior_std: standard deviation of the prior.
-        rho: where every rho begins; sigma = softplus(rho), 0.0067 for -5.
+        rho: the initial value of every rho; sigma = softplus(rho), 0.0067 for -5.
         dtype: of the parameters; float32 when None.
 
     Parameters: weight_mu, weight_rho (out_features, in_features), bias_mu, bias_rho (out_features).
@@ -120,19 +120,19 @@ class VariationalLinear(_Variational):
 
 
 class VariationalConv2d(_Variational):
-    """`Conv2d` with a kernel and bias drawn anew from q at each call in training.
+    """`Conv2d` with a kernel and bias drawn from q at each call in training.
 
     Args:
         in_channels: C.
         out_channels: O.
-        kernel_size: extents of the kernel; one number for a square.
-        stride: as of `Conv2d`, and so the next three.
+        kernel_size: size of the kernel; one number for a square.
+        stride: as in `Conv2d`, like the next three.
         padding: zeros around the input, or "same".
-        dilation: how far the taps of the kernel lie apart.
-        groups: parts of the channels that do not see each other.
+        dilation: distance between the taps of the kernel.
+        groups: number of groups of channels that are independent of each other.
         bias: whether there is a bias.
         prior_std: standard deviation of the prior.
-        rho: where every rho begins; see `VariationalLinear`.
+        rho: the initial value of every rho; see `VariationalLinear`.
         dtype: of the parameters; float32 when None.
 
     Parameters: weight_mu, weight_rho (O, C / groups, *kernel_size), bias_mu, bias_rho (O).
@@ -186,7 +186,7 @@ def kl_divergence(model: Module) -> Tensor:
     """Returns the sum of KL(q || prior) over all variational layers of a model: shape ().
 
     Raises:
-        ArgumentError: the model has none.
+        ArgumentError: the model has no variational layers.
     """
     layers = [module for module in model.modules() if isinstance(module, _Variational)]
     if not layers:

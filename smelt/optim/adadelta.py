@@ -28,10 +28,10 @@ class Adadelta(Optimizer):
     Args:
         params: the parameters, or groups of them.
         lr: factor of the update.
-        rho: how slowly the running means forget, in [0, 1].
-        eps: keeps the division finite, and lets the first updates begin.
+        rho: how slowly the running averages decay, in [0, 1].
+        eps: keeps the division finite, and makes the first updates nonzero.
         weight_decay: factor of the L2 penalty.
-        maximize: whether to go up instead of down.
+        maximize: whether to maximize instead of minimizing.
 
     Raises:
         ArgumentError: a setting outside its range.

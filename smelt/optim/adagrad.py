@@ -26,9 +26,9 @@ class Adagrad(Optimizer):
         lr: learning rate.
         lr_decay: how fast the learning rate falls.
         weight_decay: factor of the L2 penalty.
-        initial_accumulator_value: where the sums of squares start.
-        eps: keeps the division finite.
-        maximize: whether to go up instead of down.
+        initial_accumulator_value: initial value of the sums of squares.
+        eps: added so that the division stays finite.
+        maximize: whether to maximize instead of minimizing.
 
     Raises:
         ArgumentError: a negative setting.

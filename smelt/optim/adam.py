@@ -16,7 +16,7 @@ __all__ = ["Adam", "AdamW"]
 
 
 class Adam(Optimizer):
-    """Steps along the running mean of gradients, divided by the root of that of their squares.
+    """Steps along the running mean of gradients, divided by the root of the running mean square.
 
         g <- g + weight_decay * x
         m <- beta1 * m + (1 - beta1) * g
@@ -27,10 +27,10 @@ class Adam(Optimizer):
         params: the parameters, or groups of them.
         lr: learning rate.
         betas: beta1 and beta2, each in [0, 1).
-        eps: keeps the division finite.
+        eps: added so that the division stays finite.
         weight_decay: factor of the L2 penalty.
-        amsgrad: whether the largest v so far divides (Reddi et al. 2018).
-        maximize: whether to go up instead of down.
+        amsgrad: whether to divide by the largest v so far (Reddi et al. 2018).
+        maximize: whether to maximize instead of minimizing.
 
     Raises:
         ArgumentError: a setting outside its range.
@@ -81,7 +81,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam whose weight decay is kept apart from the gradient.
+    """Adam with weight decay decoupled from the gradient.
 
     x <- x * (1 - lr * weight_decay), then as Adam without weight decay
     """

@@ -16,7 +16,7 @@ __all__ = ["Adamax"]
 
 
 class Adamax(Optimizer):
-    """Steps along the running mean of gradients, divided by the largest that is not forgotten yet.
+    """Steps along the running mean of gradients, divided by their decaying maximum.
 
         g <- g + weight_decay * x
         m <- beta1 * m + (1 - beta1) * g
@@ -27,9 +27,9 @@ class Adamax(Optimizer):
         params: the parameters, or groups of them.
         lr: learning rate.
         betas: beta1 and beta2, each in [0, 1).
-        eps: keeps the division finite.
+        eps: added so that the division stays finite.
         weight_decay: factor of the L2 penalty.
-        maximize: whether to go up instead of down.
+        maximize: whether to maximize instead of minimizing.
 
     Raises:
         ArgumentError: a setting outside its range.

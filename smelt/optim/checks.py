@@ -1,4 +1,4 @@
-"""Checks of hyper-parameters, with one wording for all optimizers and schedules.
+"""Checks of hyperparameters, with the same wording for all optimizers and schedules.
 
 `SETTINGS` says which values a setting may have; a name means the same in every optimizer.
 """
@@ -44,7 +44,7 @@ _OTHER_WORDS = {
 
 
 def number(owner: str, **settings: Any) -> None:
-    """Raises ArgumentError for a setting that is no number, or not finite."""
+    """Raises ArgumentError for a setting that is not a finite number."""
     for name, value in settings.items():
         _number(owner, name, value)
 
@@ -75,21 +75,21 @@ def _number_in(owner: str, name: str, value: Tensor) -> Any:
 
 
 def not_negative(owner: str, **settings: Any) -> None:
-    """Raises ArgumentError for a setting below 0, or one that is no finite number."""
+    """Raises ArgumentError for a setting below 0, or one that is not a finite number."""
     for name, value in settings.items():
         if _number(owner, name, value) < 0:
             raise ArgumentError(f"{owner}: {name} must not be negative, got {value}")
 
 
 def positive(owner: str, **settings: Any) -> None:
-    """Raises ArgumentError for a setting that is not above 0, or no finite number."""
+    """Raises ArgumentError for a setting that is not above 0, or not a finite number."""
     for name, value in settings.items():
         if _number(owner, name, value) <= 0:
             raise ArgumentError(f"{owner}: {name} must be positive, got {value}")
 
 
 def fraction(owner: str, **settings: Any) -> None:
-    """Raises ArgumentError for a setting outside [0, 1], or one that is no number."""
+    """Raises ArgumentError for a setting outside [0, 1], or one that is not a number."""
     for name, value in settings.items():
         if not 0 <= _number(owner, name, value) <= 1:
             raise ArgumentError(f"{owner}: {name} must lie in [0, 1], got {value}")

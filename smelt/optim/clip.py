@@ -1,4 +1,4 @@
-"""Gradient clipping: before an optimizer's step, gradients that are too long are made shorter."""
+"""Gradient clipping: limits gradients before an optimizer's step."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def clip_grad_norm_(
 
     Args:
         parameters: the parameters; those without a gradient are left alone.
-        max_norm: the longest that the gradient may be.
+        max_norm: the largest norm of the gradient.
         norm_type: p of the p-norm; may be inf.
 
     Returns:
@@ -55,7 +55,7 @@ def clip_grad_norm_(
 
     Raises:
         ArgumentError: `max_norm` is negative, `norm_type` is not positive, or `parameters` is a
-            model, or an iterator that was read to its end.
+            model, or an exhausted iterator.
     """
     if not max_norm >= 0:
         raise ArgumentError(f"clip_grad_norm_: max_norm must not be negative, got {max_norm}")
@@ -73,8 +73,8 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     """Limits every element of every gradient to [-clip_value, clip_value].
 
     Raises:
-        ArgumentError: `clip_value` is negative, or `parameters` is a model, or an iterator that was
-            read to its end.
+        ArgumentError: `clip_value` is negative, or `parameters` is a model, or an exhausted
+            iterator.
     """
     if not clip_value >= 0:
         raise ArgumentError(f"clip_grad_value_: clip_value is negative: {clip_value}")

@@ -23,11 +23,10 @@ __all__ = ["Descent", "gradient_descent"]
 
 @dataclass(frozen=True, slots=True)
 class Descent:
-    """Where a descent ended, and how.
+    """The result of a descent.
 
-    `x` is the last point, `iterations` how many steps led there, `converged` whether the last one
-    was no longer than the tolerance, `history` the value of the function before each step and at
-    the end.
+    `x` is the last point, `iterations` the number of steps, `converged` whether the last one was no
+    longer than the tolerance, `history` the value of the function before each step and at the end.
     """
 
     x: Any
@@ -44,12 +43,12 @@ def gradient_descent(
     max_iterations: int = 1000,
     callback: Callable[[int, Any, float], None] | None = None,
 ) -> Descent:
-    """Returns where gradient descent from `x0` leads.
+    """Runs gradient descent from `x0`.
 
     It stops at the first of these:
 
     - a step is short: the Euclidean norm of `x_new - x_old` is at most `tolerance` (converged);
-    - `max_iterations` steps were made (not converged);
+    - `max_iterations` steps were done (not converged);
     - the value or the next point is no longer finite: `lr` is too large (not converged).
 
     A short step means that lr times the gradient is small, which it is at a minimum, and also at
@@ -59,8 +58,8 @@ def gradient_descent(
         function: returns one number; takes a float tensor, or a tree of them.
         x0: where to start: a tensor, numbers, or a tree of tensors.
         lr: the step per unit of gradient, > 0.
-        tolerance: the length of a step that counts as none, >= 0.
-        max_iterations: the most steps to make, >= 0.
+        tolerance: the length of a step that counts as converged, >= 0.
+        max_iterations: maximum number of steps, >= 0.
         callback: called before each step with its number, the point and the value.
 
     Raises:

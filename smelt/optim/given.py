@@ -1,4 +1,4 @@
-"""What an optimizer is given: parameters, or groups of them with settings of their own."""
+"""The parameters of an optimizer, or groups of them with their own settings."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ PARAMETERS = "give model.parameters(), or a list of tensors"
 
 
 def groups_of(owner: str, params: Any) -> list[Any]:
-    """Returns the groups that the parameters of an optimizer stand for; one without settings where
-    they are tensors.
+    """Returns the groups of an optimizer's parameters; a single one without settings if they are
+    tensors.
 
     Raises:
         ArgumentError: there are none, tensors and groups are mixed, or it is something else.
@@ -38,8 +38,8 @@ def parameters_of(owner: str, group: Any) -> list[Tensor]:
     """Returns the parameters of one group, of which there may be none.
 
     Raises:
-        ArgumentError: it is no group, or holds something else than tensors.
-        DTypeError: one is not of floats.
+        ArgumentError: it is not a group, or holds objects that are not tensors.
+        DTypeError: one is not a float tensor.
         GradientError: one was computed.
         TraceError: one is a value of a compiled step.
     """
@@ -61,8 +61,8 @@ def listed(owner: str, params: Any) -> list[Any]:
     """Returns the tensors of an iterable in a list.
 
     Raises:
-        ArgumentError: it is a model, or an iterator that was read to its end.
-        ArgumentTypeError: it is no iterable.
+        ArgumentError: it is a model, or an exhausted iterator.
+        ArgumentTypeError: it is not iterable.
     """
     _check_no_model(owner, params)
     if not isinstance(params, Iterable):

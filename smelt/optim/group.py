@@ -1,4 +1,4 @@
-"""Group: the hyper-parameters of some parameters, as a dict that keeps tensors where they are."""
+"""Group: the hyperparameters of some parameters, as a dict that updates its tensors in place."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Group", "scalar"]
 
 
 def scalar(value: Any) -> Tensor:
-    """Returns a number as state of its own: a new concrete float64 tensor of shape ()."""
+    """Returns a number as new state: a concrete float64 tensor of shape ()."""
     given = as_tensor(value, float64)
     if given.is_traced:
         raise TraceError("state cannot be made inside a compiled step; make it before the step")
@@ -29,20 +29,20 @@ def scalar(value: Any) -> Tensor:
 
 
 class Group(UserDict[str, Any]):
-    """A dict of hyper-parameters.
+    """A dict of hyperparameters.
 
     `group["lr"]` is a tensor of shape (), so that compiled steps can read and change it; assigning
     a number to it copies the number in. Everything else is a Python value, and a compiled step that
-    has used it is compiled anew when it changes.
+    has used it is compiled again when it changes.
 
     Args:
-        values: what it holds from the start.
+        values: the initial values.
         owner: the name of the optimizer, for errors.
-        settings: the names of its settings. Other keys are the user's own, and change nothing.
+        settings: the names of its settings. Other keys belong to the user, and have no effect.
 
     Raises:
-        ArgumentError: here or where a value is assigned: one outside its setting's range, or a key
-            that is another spelling of a setting.
+        ArgumentError: here or in an assignment: a value outside its setting's range, or a key that
+            is another spelling of a setting.
     """
 
     def __init__(

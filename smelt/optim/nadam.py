@@ -16,7 +16,7 @@ __all__ = ["NAdam"]
 
 
 class NAdam(Optimizer):
-    """Adam whose step weighs the gradient and the next step's momentum.
+    """Adam whose step combines the gradient and the next step's momentum.
 
         g <- g + weight_decay * x                   (or x <- x * (1 - lr * weight_decay), decoupled)
         mu(t) = beta1 * (1 - 0.96^(t * momentum_decay) / 2)
@@ -30,11 +30,11 @@ class NAdam(Optimizer):
         params: the parameters, or groups of them.
         lr: learning rate.
         betas: beta1 and beta2, each in [0, 1).
-        eps: keeps the division finite.
+        eps: added so that the division stays finite.
         weight_decay: factor of the L2 penalty.
         momentum_decay: how fast mu grows towards beta1.
-        decoupled_weight_decay: whether the decay is kept apart from the gradient, as in AdamW.
-        maximize: whether to go up instead of down.
+        decoupled_weight_decay: whether the decay is decoupled from the gradient, as in AdamW.
+        maximize: whether to maximize instead of minimizing.
 
     Raises:
         ArgumentError: a setting outside its range.

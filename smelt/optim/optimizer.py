@@ -1,7 +1,7 @@
-"""Optimizer: what all optimizers share. Each adds its mathematics (`step_scalars`, `update`).
+"""Optimizer: the base of all optimizers, which add their formulas (`step_scalars`, `update`).
 
-All state (moments, step counts, learning rates) exists from the start and is changed in place only,
-so an optimizer runs inside a compiled step as it does outside.
+All state (moments, step counts, learning rates) exists from the start and is changed only in place,
+so an optimizer runs in the same way inside and outside a compiled step.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ class Optimizer:
     """The base of optimizers.
 
     Args:
-        params: the tensors to optimize, or dicts with "params" and settings of their own.
+        params: the tensors to optimize, or dicts with "params" and their own settings.
         defaults: the settings of the groups that do not give their own; "lr" is one of them.
 
     Attributes:
         param_groups: the groups, dicts with "params", "lr" and the other settings.
         state: per parameter its moments by name.
-        is_elementwise: whether `update` treats each element of a parameter by itself; small
+        is_elementwise: whether `update` treats each element of a parameter independently; small
             parameters are then updated together.
-        single_numbers: the moments that are one number a parameter, shape ().
+        single_numbers: the moments that are one number per parameter, shape ().
 
     Raises:
-        ArgumentError: no parameters, something else than tensors, one twice, a setting outside its
-            range, or under another name.
+        ArgumentError: no parameters, objects that are not tensors, a parameter twice, a setting
+            outside its range, or under another name.
     """
 
     is_elementwise: ClassVar[bool] = False
@@ -74,14 +74,14 @@ class Optimizer:
     # --- the mathematics, given by each optimizer -------------------------------------------------
 
     def init_state(self, group: Group) -> dict[str, float]:
-        """Returns the names of a parameter's moments and the number that each starts from."""
+        """Returns the names of a parameter's moments and their initial values."""
         return {}
 
     def check_group(self, group: Group) -> None:
-        """Raises ArgumentError for settings that do not go together."""
+        """Raises ArgumentError for settings that exclude each other."""
 
     def step_scalars(self, group: Group, t: Tensor) -> tuple[Any, ...]:
-        """Returns the numbers that `update` needs besides the group's settings.
+        """Returns the numbers that `update` needs in addition to the group's settings.
 
         Args:
             group: the settings.
@@ -102,13 +102,13 @@ class Optimizer:
     # --- stepping ---------------------------------------------------------------------------------
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Makes one update of every parameter that has a gradient; the others are left alone.
+        """Updates every parameter that has a gradient; the others are not changed.
 
         Args:
             closure: computes the loss and its gradients, before the update; its result is returned.
 
         Raises:
-            ArgumentTypeError: `closure` is no function.
+            ArgumentTypeError: `closure` is not a function.
         """
         self._note()
         if closure is None:
@@ -171,7 +171,7 @@ class Optimizer:
             write()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forgets the gradients of all parameters, or makes them zeros."""
+        """Clears the gradients of all parameters, or sets them to zeros."""
         self._note()
         clear_gradients(self._parameters(), set_to_none)
 
@@ -189,14 +189,14 @@ class Optimizer:
     # --- groups -----------------------------------------------------------------------------------
 
     def add_param_group(self, given: Mapping[str, Any]) -> None:
-        """Adds parameters with settings of their own, and makes their state.
+        """Adds parameters with their own settings, and creates their state.
 
         Args:
             given: a dict with "params" and settings.
 
         Raises:
-            ArgumentError: no parameters, something else than tensors, one twice, a setting outside
-                its range, or under another name.
+            ArgumentError: no parameters, objects that are not tensors, a parameter twice, a setting
+                outside its range, or under another name.
         """
         parameters = parameters_of(type(self).__name__, given)
         self._check_once(parameters)
@@ -230,7 +230,7 @@ class Optimizer:
         return (x for group in self.param_groups for x in group["params"])
 
     def fingerprint(self) -> Hashable:
-        """Returns a hashable of everything that a compiled step takes for constant."""
+        """Returns a hashable of everything that a compiled step takes as constant."""
         return type(self), tuple(guards.frozen(group.data) for group in self.param_groups)
 
     # --- saving and resuming ----------------------------------------------------------------------
@@ -239,7 +239,7 @@ class Optimizer:
         """Returns all state as tensors by flat names: what is needed to resume exactly.
 
         Names are `state.<parameter number>.<moment>` and `param_groups.<number>.<setting>`. The
-        tensors share memory with the optimizer: copy what must stay.
+        tensors share memory with the optimizer: copy what must not change.
         """
         return {
             key: value.detach() if isinstance(value, Tensor) else _as_saved(value)

@@ -1,4 +1,4 @@
-"""RAdam (Liu et al. 2020): Adam that divides only once its variance is known."""
+"""RAdam (Liu et al. 2020): Adam that divides only when its variance estimate is reliable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["RAdam"]
 
 
 class RAdam(Optimizer):
-    """Adam whose first steps follow the mean gradient alone.
+    """Adam whose first steps follow only the mean gradient.
 
         g <- g + weight_decay * x                   (or x <- x * (1 - lr * weight_decay), decoupled)
         m <- beta1 * m + (1 - beta1) * g
@@ -29,10 +29,10 @@ class RAdam(Optimizer):
         params: the parameters, or groups of them.
         lr: learning rate.
         betas: beta1 and beta2, each in [0, 1).
-        eps: keeps the division finite.
+        eps: added so that the division stays finite.
         weight_decay: factor of the L2 penalty.
-        decoupled_weight_decay: whether the decay is kept apart from the gradient, as in AdamW.
-        maximize: whether to go up instead of down.
+        decoupled_weight_decay: whether the decay is decoupled from the gradient, as in AdamW.
+        maximize: whether to maximize instead of minimizing.
 
     Raises:
         ArgumentError: a setting outside its range.

@@ -1,4 +1,4 @@
-"""RMSprop (Hinton's lecture 6e of 2012; centred form: Graves 2013)."""
+"""RMSprop (Hinton's lecture 6e of 2012; centered form: Graves 2013)."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class RMSprop(Optimizer):
     Args:
         params: the parameters, or groups of them.
         lr: learning rate.
-        alpha: how slowly the running means forget, in [0, 1].
-        eps: keeps the division finite.
+        alpha: how slowly the running averages decay, in [0, 1].
+        eps: added so that the division stays finite.
         weight_decay: factor of the L2 penalty.
         momentum: factor of the running sum of updates; 0 for none.
-        centered: whether the variance divides instead of the mean square.
-        maximize: whether to go up instead of down.
+        centered: whether to divide by the root of the variance instead of the mean square.
+        maximize: whether to maximize instead of minimizing.
 
     Raises:
         ArgumentError: a negative setting.

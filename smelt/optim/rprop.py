@@ -1,4 +1,4 @@
-"""Rprop (Riedmiller and Braun 1993): steps that go by the sign of the gradient alone."""
+"""Rprop (Riedmiller and Braun 1993): steps that depend only on the sign of the gradient."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ __all__ = ["Rprop"]
 
 
 class Rprop(Optimizer):
-    """Gives each element a step of its own, which grows while its gradient keeps its sign.
+    """Gives each element its own step size, which grows while its gradient keeps its sign.
 
         f = etas[1] where g * h > 0, etas[0] where it is < 0, else 1
         s <- min(max(f * s, step_sizes[0]), step_sizes[1])
         h <- 0 where g * h < 0, else g
         x <- x - sign(h) * s
 
-    It is for whole data sets, not for batches, whose gradients change their signs by chance.
+    It is for full-batch training, not for mini-batches, whose gradients change sign at random.
 
     Args:
         params: the parameters, or groups of them.
         lr: the first step.
-        etas: by how much steps shrink and grow.
+        etas: the factors by which steps shrink and grow.
         step_sizes: the shortest and the longest step.
-        maximize: whether to go up instead of down.
+        maximize: whether to maximize instead of minimizing.
 
     Raises:
         ArgumentError: a setting outside its range.

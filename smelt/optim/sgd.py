@@ -27,10 +27,10 @@ class SGD(Optimizer):
         params: the parameters, or groups of them.
         lr: learning rate.
         momentum: factor of the running sum of gradients; 0 for none.
-        dampening: how much less than all of a gradient enters the sum.
+        dampening: the share of a gradient that does not enter the sum.
         weight_decay: factor of the L2 penalty.
-        nesterov: whether the gradient is looked at one step ahead.
-        maximize: whether to go up instead of down.
+        nesterov: whether to use Nesterov momentum.
+        maximize: whether to maximize instead of minimizing.
 
     Raises:
         ArgumentError: a negative setting, or nesterov without momentum or with dampening.

@@ -1,4 +1,4 @@
-"""Averages that decay, without the numbers near zero that CPUs compute with slowly."""
+"""Decaying averages without subnormal numbers, with which CPUs compute slowly."""
 
 from __future__ import annotations
 

@@ -25,24 +25,24 @@ AverageOfMany = Callable[[Sequence[Tensor], Sequence[Tensor], Tensor], Sequence[
 class AveragedModel(Module):
     """A copy of a model whose weights are an average of those that the model has had.
 
-    `update_parameters(model)` takes the model's present weights into the average, eagerly or within
-    a compiled step; the first ones are taken as they are. The mean of all is stochastic weight
-    averaging (Izmailov et al. 2018); `avg_fn=get_ema_avg_fn(decay)` forgets old ones.
+    `update_parameters(model)` adds the model's current weights to the average, eagerly or within a
+    compiled step; the first ones are copied. The mean of all is stochastic weight averaging
+    (Izmailov et al. 2018); `avg_fn=get_ema_avg_fn(decay)` is an exponential moving average.
 
     Args:
-        model: is copied; called, the average is what it is.
-        avg_fn: (average, weights, int64 count of what was averaged before) -> the new average; the
+        model: the model; it is copied.
+        avg_fn: (average, weights, int64 number of weights averaged before) -> the new average; the
             mean of all when None.
         multi_avg_fn: the same for lists of tensors, instead of `avg_fn`; it returns a list.
-        use_buffers: whether buffers of floats (running statistics) are averaged as well; else they
-            are the model's present ones.
+        use_buffers: whether float buffers (running statistics) are averaged as well; else they are
+            copied from the model.
 
     Attributes:
         module: the copy.
-        n_averaged: int64 of shape (), how many weights are in the average.
+        n_averaged: int64 of shape (), the number of weights in the average.
 
     Raises:
-        ArgumentError: both functions are given, or `model` is no module.
+        ArgumentError: both functions are given, or `model` is not a module.
 
     Example:
         >>> import smelt
@@ -77,12 +77,12 @@ class AveragedModel(Module):
         self.use_buffers = use_buffers
 
     def forward(self, *arguments: Any, **options: Any) -> Any:
-        """Returns what the averaged model makes of its arguments."""
+        """Returns the averaged model's output."""
         return self.module(*arguments, **options)
 
     @no_grad()
     def update_parameters(self, model: Module) -> None:
-        """Takes the present weights of `model` into the average.
+        """Adds the current weights of `model` to the average.
 
         Raises:
             StateError: the model's parameters or buffers are not those of the copy.
@@ -122,7 +122,7 @@ class AveragedModel(Module):
 
 
 def get_swa_avg_fn() -> Average:
-    """Returns the function that gives the mean of all weights: m + (w - m) / (n + 1)."""
+    """Returns the function for the mean of all weights: m + (w - m) / (n + 1)."""
 
     def mean(average: Tensor, weights: Tensor, count: Tensor) -> Tensor:
         return average + (weights - average) / (count + 1).to(average.dtype)
@@ -131,10 +131,10 @@ def get_swa_avg_fn() -> Average:
 
 
 def get_ema_avg_fn(decay: float = 0.999) -> Average:
-    """Returns the function that gives the exponential average: decay m + (1 - decay) w.
+    """Returns the function for the exponential average: decay m + (1 - decay) w.
 
     Raises:
-        ArgumentError: `decay` is not in the range 0 to 1.
+        ArgumentError: `decay` is not between 0 and 1.
     """
     if not isinstance(decay, (int, float)) or not 0.0 <= decay <= 1.0:
         raise ArgumentError(f"get_ema_avg_fn: decay must lie between 0 and 1, got {decay!r}")
@@ -149,7 +149,7 @@ def get_ema_multi_avg_fn(decay: float = 0.999) -> AverageOfMany:
     """Returns `get_ema_avg_fn(decay)` for lists of tensors.
 
     Raises:
-        ArgumentError: `decay` is not in the range 0 to 1.
+        ArgumentError: `decay` is not between 0 and 1.
     """
     return _of_many(get_ema_avg_fn(decay))
 

@@ -1,7 +1,7 @@
 """Figures of data, trainings and networks, each as a matplotlib Figure that `save` writes.
 
 Every function takes data (tensors, arrays or lists) and returns a new Figure; nothing is shown and
-no global state of matplotlib is touched. matplotlib is imported when one is drawn, and not before.
+no global state of matplotlib is touched. matplotlib is imported only when a figure is drawn.
 """
 
 from smelt.plot.confusion import confusion

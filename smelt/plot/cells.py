@@ -1,4 +1,4 @@
-"""What the figures of matrices and images share: cells, their colours, names and numbers."""
+"""Shared by the figures of matrices and images: cells, their colors, names and numbers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FEW = 7  # up to so many cells along an axis each is written out
 
 
 def draw_cells(axes: Axes, picture: np.ndarray, colours: Any, span: Any, write: bool) -> Any:
-    """Draws a matrix (or an image in colours) cell by cell; returns what a colour scale needs."""
+    """Draws a matrix (or a color image) cell by cell; returns what a color scale needs."""
     bare(axes, spines=())
     axes.set_xticks([])
     axes.set_yticks([])
@@ -63,14 +63,14 @@ def ticks(axes: Axes, columns: Any, rows: Any, numbered: bool = False) -> None:
 
 
 def whole_numbers() -> Any:
-    """Returns what puts ticks at whole numbers only."""
+    """Returns a locator that puts ticks only at integers."""
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(integer=True, min_n_ticks=1)
 
 
 def diverging() -> Any:
-    """Returns the colours for numbers of both signs: blue, white at 0, orange."""
+    """Returns the colors for numbers of both signs: blue, white at 0, orange."""
     from matplotlib.colors import LinearSegmentedColormap
 
     stops = ["#1d4e89", "#7fa8d1", "#f7f7f7", "#f0a878", "#b84a00"]
@@ -84,7 +84,7 @@ def balanced(values: np.ndarray) -> tuple[float, float]:
 
 
 def colour_scale(figure: Figure, shown: Any, panels: Sequence[Axes]) -> None:
-    """Says at the right which colour is which number."""
+    """Draws the color scale at the right."""
     bar = figure.colorbar(shown, ax=list(panels), shrink=0.8, aspect=24, pad=0.02)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=8, labelcolor=GREY)

@@ -1,4 +1,4 @@
-"""Which classes are taken for which."""
+"""Which classes are predicted as which."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ WIDEST = 12.0  # inches of the side of the matrix
 
 def confusion(counts: Any, names: Sequence[str] | None = None) -> Figure:
     """Returns a figure of a confusion matrix: hits in blue, mistakes in orange, each with its
-    number. Of more than 30 classes the cells have no numbers, and not every class has its name.
+    number. With more than 30 classes the cells have no numbers, and not every class has its name.
 
     Args:
         counts: (classes, classes) integers; a row is a true class, a column a predicted one.
         names: of the classes; their numbers when None.
 
     Raises:
-        ShapeError: `counts` is not square, or there is not a name for each class.
+        ShapeError: `counts` is not square, or the number of names is not the number of classes.
         MissingExtra: matplotlib is not installed.
     """
     counts = np.asarray(counts)

@@ -1,4 +1,4 @@
-"""How the loss, and every other figure, went from epoch to epoch."""
+"""The loss, and every other metric, by epoch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IN_ROW = 3  # panels beside each other, at most
 
 def curves(rows: Rows, figures: Sequence[str] | None = None) -> Figure:
     """Returns a figure with a panel for the loss, on a logarithmic scale, and one for every other
-    figure of the epochs.
+    metric of the epochs.
 
     Args:
         rows: one for each epoch, as `smelt.train.read_metrics` returns them: "epoch", "loss", and
@@ -33,7 +33,7 @@ def curves(rows: Rows, figures: Sequence[str] | None = None) -> Figure:
             all when None.
 
     Raises:
-        ArgumentError: there are no epochs, or none of them has such a figure.
+        ArgumentError: there are no epochs, or none of them has such a metric.
         MissingExtra: matplotlib is not installed.
     """
     if not rows:
@@ -57,8 +57,8 @@ def curves(rows: Rows, figures: Sequence[str] | None = None) -> Figure:
 
 
 def drawn_figures(rows: Rows) -> list[str]:
-    """Returns the names of the panels of `curves`: "loss" first, then all that is no loss, in the
-    order in which it comes.
+    """Returns the names of the panels of `curves`: "loss" first, then all other metrics, in their
+    order.
     """
     names = dict.fromkeys(name for row in rows for name in row)
     losses = ("loss", f"{HELD_OUT}loss")

@@ -1,4 +1,4 @@
-"""A figure on a dark page: each color keeps its hue, and a pale or grey one turns its lightness.
+"""A figure on a dark page: each color keeps its hue; pale and gray colors invert their lightness.
 
 What was white becomes the dark paper, what was nearly black nearly white, and a pale line stays one
 that is hardly seen; a strong color, that of a curve, stays or becomes light. Lightness is that of

@@ -24,7 +24,7 @@ ARROW = "-|>,head_width=2.2,head_length=4.4"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a box or circle stands: its centre and size, and the middles of its sides."""
+    """Where a box or circle stands: its center and size, and the middles of its sides."""
 
     x: float
     y: float
@@ -92,18 +92,18 @@ class Diagram:
         note: str = "",
         size: float = 9,
     ) -> Place:
-        """Draws a box with rounded corners about a centre; returns its place.
+        """Draws a box with rounded corners around a center; returns its place.
 
         Args:
-            x: of its centre.
-            y: of its centre.
+            x: of its center.
+            y: of its center.
             text: within it.
             width: in inches.
             height: in inches.
-            colour: of its frame; the ground is a tint of it.
-            filled: whether it has a ground; without one its frame is dashed.
-            note: small and grey below it.
-            size: of the text, in points; what would not fit is written smaller.
+            colour: of its frame; the background is a tint of it.
+            filled: whether it has a background; without one its frame is dashed.
+            note: small gray text below it.
+            size: of the text, in points; text that would not fit is made smaller.
         """
         from matplotlib.patches import FancyBboxPatch
 
@@ -126,7 +126,7 @@ class Diagram:
     def circle(
         self, x: float, y: float, text: str = "", *, radius: float = 0.22, colour: str = BLUE
     ) -> Place:
-        """Draws a circle about a centre with a short text within; returns its place."""
+        """Draws a circle around a center with a short text inside; returns its place."""
         from matplotlib.patches import Circle
 
         style: dict[str, Any] = {"facecolor": tint(colour), "edgecolor": colour, "linewidth": 1.4}
@@ -149,10 +149,10 @@ class Diagram:
         Args:
             start: where it begins.
             end: where its head is.
-            text: beside it.
+            text: next to it.
             colour: of the arrow.
             dashed: whether its line is broken.
-            bend: how far it bows to its right, as a share of its length.
+            bend: how far it bends to its right, as a fraction of its length.
         """
         from matplotlib.patches import FancyArrowPatch
 
@@ -198,7 +198,7 @@ class Diagram:
         bold: bool = False,
         align: str = "center",
     ) -> None:
-        """Writes a text whose middle height is y; `align` says where in it x is."""
+        """Writes a text that is vertically centered at y; `align` says where in it x is."""
         if text:
             weight = "bold" if bold else "normal"
             style: dict[str, Any] = {"fontsize": size, "color": colour, "fontweight": weight}

@@ -1,4 +1,4 @@
-"""How far back a loss is felt along a sequence: the vanishing gradient made visible."""
+"""How far back along a sequence a loss has an effect: the vanishing gradient made visible."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def gradient_flow(
 ) -> Figure:
     """Returns a figure of |dL/dh(t)| for each step t of a sequence, on a logarithmic scale.
 
-    The loss stands at the last step; where a curve falls towards the left, gradients vanish.
+    The loss is at the last step; where a curve falls towards the left, gradients vanish.
 
     Args:
         norms: from the name of a network to its norms (T,), t = 1 first.
@@ -35,7 +35,7 @@ def gradient_flow(
         floor: smaller norms are drawn here.
 
     Raises:
-        ShapeError: a network's norms are not one row of numbers.
+        ShapeError: a network's norms are not a vector of numbers.
         ArgumentError: there is no network, or a norm is negative.
         MissingExtra: matplotlib is not installed.
     """
@@ -75,8 +75,8 @@ def gradients_through_time(
         (T,), float64.
 
     Raises:
-        ArgumentError: the sequence is empty, or `step` returns something else than a state, as a
-            layer over time does (`nn.LSTM`; take `nn.LSTMCell`).
+        ArgumentError: the sequence is empty, or `step` does not return a state, for example because
+            it is a layer over time (`nn.LSTM`; use `nn.LSTMCell`).
     """
     length = len(inputs)
     if not length:

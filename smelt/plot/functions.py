@@ -70,7 +70,7 @@ def activations(
         functions: from a name to a function that acts on each element of a tensor; those of the
             book when None.
         limits: the ends of the x axis.
-        points: how many the curves are drawn through.
+        points: number of points of each curve.
         derivatives: whether to draw them, by reverse mode.
         title: above the figure.
 
@@ -136,7 +136,7 @@ def descent(
 
     Args:
         function: acts on each element of a tensor.
-        paths: from a name to the points visited (steps,); what leaves the frame is not drawn.
+        paths: from a name to the points visited (steps,); points outside the frame are not drawn.
         limits: the ends of the x axis.
         title: above the figure.
         x_label: what the number is.

@@ -24,18 +24,18 @@ def images(
     values: bool = False,
     title: str = "",
 ) -> Figure:
-    """Returns a figure of images beside each other.
+    """Returns a figure of images side by side.
 
     Args:
         images: (n, height, width), drawn from black to white, or (n, height, width, 3), from 0 to
             1 or as bytes.
         titles: of each image.
         columns: images in a row; chosen when None.
-        values: whether each number is written into its pixel (small images without colour).
+        values: whether each number is written into its pixel (small gray images).
         title: above the figure.
 
     Raises:
-        ShapeError: the shapes differ from those above, or the titles are not as many.
+        ShapeError: the shapes differ from those above, or the number of titles differs.
         MissingExtra: matplotlib is not installed.
     """
     pixels = as_array("images", images, ("n", "height", "width"), ("n", "height", "width", "3"))
@@ -55,7 +55,7 @@ def images(
 
 
 def kernels(weights: Any, *, columns: int | None = None, title: str = "") -> Figure:
-    """Returns a figure of a convolution's kernels: orange adds, blue takes away, white is 0.
+    """Returns a figure of a convolution's kernels: orange is positive, blue negative, white 0.
 
     Args:
         weights: (out, in, height, width), a row of panels for each output channel (for each
@@ -94,17 +94,17 @@ def feature_maps(
     columns: int | None = None,
     title: str = "",
 ) -> Figure:
-    """Returns a figure of the feature maps of one image, beside the image itself.
+    """Returns a figure of the feature maps of one image, next to the image itself.
 
     Args:
         maps: (channels, height, width).
-        image: what they were made from, (height, width) or (height, width, 3), or None.
+        image: the input image, (height, width) or (height, width, 3), or None.
         names: of the channels.
         columns: panels in a row; chosen when None.
         title: above the figure.
 
     Raises:
-        ShapeError: the shapes differ from those above, or the names are not as many.
+        ShapeError: the shapes differ from those above, or the number of names differs.
         MissingExtra: matplotlib is not installed.
     """
     maps = as_array("feature_maps: maps", maps, ("channels", "height", "width"))

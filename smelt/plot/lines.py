@@ -51,15 +51,15 @@ def loss_curves(
         title: above the figure.
         x_label: what the steps are.
         y_label: what the losses are.
-        every: how many steps lie between two losses.
+        every: number of steps between two losses.
         start: the step of the first loss.
-        log: whether the scale is logarithmic; None chooses it for positive losses that span
-            much.
+        log: whether the scale is logarithmic; None chooses it for positive losses with a wide
+            range.
         smooth: width of a running mean; above 1 the losses themselves are drawn faintly.
-        levels: from a name to a loss worth comparing with: chance, the book's figure.
+        levels: from a name to a loss to compare with, such as that of chance, or the book's value.
 
     Raises:
-        ShapeError: a run's losses are not one row of numbers.
+        ShapeError: a run's losses are not a vector of numbers.
         ArgumentError: there is no run, `every` or `smooth` is not positive, or a logarithmic scale
             is asked for and no loss is positive.
         MissingExtra: matplotlib is not installed.
@@ -93,7 +93,7 @@ def learning_rates(losses: Curves, *, title: str = "The same descent, other step
         title: above the figure.
 
     Raises:
-        ShapeError: a run's losses are not one row of numbers.
+        ShapeError: a run's losses are not a vector of numbers.
         ArgumentError: there is no run.
         MissingExtra: matplotlib is not installed.
     """
@@ -160,7 +160,7 @@ def moving_average(
 
 
 def named_rows(what: str, curves: Curves) -> dict[Any, np.ndarray]:
-    """Returns the curves as arrays of floats, or says which of them is none."""
+    """Returns the curves as arrays of floats; the error names one that is not."""
     return {
         name: as_array(f"{what}: {name}", row, ("n",)).astype(float)
         for name, row in named(what, curves).items()

@@ -1,4 +1,4 @@
-"""Matrices as colours: attention maps, positional encodings, any table of numbers."""
+"""Matrices as colors: attention maps, positional encodings, any table of numbers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def attention(
         title: above the figure.
 
     Raises:
-        ShapeError: the shapes differ from those above, or the names are not as many.
+        ShapeError: the shapes differ from those above, or the number of names differs.
         MissingExtra: matplotlib is not installed.
     """
     weights = as_array("attention: weights", weights, ("heads", "T", "S"), ("T", "S"))
@@ -84,7 +84,7 @@ def heatmap(
         title: above the figure.
 
     Raises:
-        ShapeError: `values` is no matrix, or the names are not as many.
+        ShapeError: `values` is not a matrix, or the number of names differs.
         MissingExtra: matplotlib is not installed.
     """
     values = as_array("heatmap: values", values, ("rows", "columns"))

@@ -1,4 +1,4 @@
-"""Amounts: bars to compare, and how a network's weights are spread."""
+"""Amounts: bars to compare, and the distribution of a network's weights."""
 
 from __future__ import annotations
 

@@ -30,13 +30,12 @@ def network(
     """Returns a diagram of a feed-forward network: a circle for each unit, a line for each weight.
 
     Args:
-        sizes: units of each layer, the inputs first; of more than 8 some are drawn.
+        sizes: units of each layer, the inputs first; of more than 8 only some are drawn.
         names: of the layers; input, hidden, ..., output when None.
         title: above the diagram.
 
     Raises:
-        ArgumentError: fewer than two layers, a layer without units, or names that are not as
-            many.
+        ArgumentError: fewer than two layers, a layer without units, or a wrong number of names.
         MissingExtra: matplotlib is not installed.
     """
     if len(sizes) < 2 or min(sizes) < 1:
@@ -79,7 +78,7 @@ def perceptron(inputs: int = 3, *, activation: str = "step", title: str = "") ->
     """Returns a diagram of one unit: weighted inputs and a bias are added, and activated.
 
     Args:
-        inputs: how many.
+        inputs: number of inputs.
         activation: its name.
         title: above the diagram.
 
@@ -149,11 +148,11 @@ def pipeline(blocks: Sequence[tuple[str, str]], *, title: str = "") -> Figure:
 
 
 def architecture(model: Module, *inputs: Any, title: str = "") -> Figure:
-    """Returns a diagram of what one input goes through in a network, with the shapes it takes.
+    """Returns a diagram of the path of one input through a network, with all shapes.
 
     Args:
         model: the network; it runs once, in evaluation mode.
-        inputs: what it is called with.
+        inputs: its arguments.
         title: above the diagram.
 
     Raises:

@@ -49,7 +49,7 @@ def scatter(
     colours: Sequence[str] | None = None,
     title: str = "",
 ) -> Figure:
-    """Returns a figure of points, each class with its own colour and mark.
+    """Returns a figure of points, each class with its own color and marker.
 
     Args:
         points: (n, 2).
@@ -57,14 +57,14 @@ def scatter(
         names: of the classes; "class 0", ... when None.
         x_label: what the first number is.
         y_label: what the second is.
-        x_limits: the ends of the horizontal axis; what the points need when None.
+        x_limits: the ends of the horizontal axis; chosen for the points when None.
         y_limits: the ends of the vertical axis.
-        colours: of the classes; the house's when None.
+        colours: of the classes; Smelt's default colors when None.
         title: above the figure.
 
     Raises:
         ShapeError: the shapes differ from those above, or there are fewer names than classes.
-        ArgumentError: a label is no class number.
+        ArgumentError: a label is not a class number.
         MissingExtra: matplotlib is not installed.
     """
     points, labels = _classified("scatter", points, labels, names)
@@ -86,8 +86,8 @@ def decision_boundary(
     resolution: int = 200,
     title: str = "",
 ) -> Figure:
-    """Returns a figure of the plane in the colours of the classes that a model gives it, and of
-    the points that it should have learned.
+    """Returns a figure of the plane in the colors of the classes that a model predicts, and of the
+    points that it should have learned.
 
     Args:
         model: takes (m, 2) float32 and returns a logit for class 1, (m,) or (m, 1), or a logit
@@ -95,12 +95,13 @@ def decision_boundary(
         points: (n, 2).
         labels: (n,), integers from 0.
         names: of the classes.
-        resolution: how many places along each axis the model is asked for.
+        resolution: number of points along each axis at which the model is evaluated.
         title: above the figure.
 
     Raises:
         ShapeError: the shapes differ from those above.
-        ArgumentError: the resolution is below 2, a point is not finite, or a label no class number.
+        ArgumentError: the resolution is below 2, a point is not finite, or a label is not a class
+            number.
         MissingExtra: matplotlib is not installed.
     """
     points, labels = _classified("decision_boundary", points, labels, names)
@@ -169,7 +170,7 @@ def sample_variants(
         variants: from a name to its samples (m, 2).
         centres: of the target's modes, (k, 2), or None.
         notes: from a variant's name to what is written below its name.
-        columns: panels beside each other; chosen when None.
+        columns: panels in a row; chosen when None.
         x_limits: the ends of the horizontal axes.
         y_limits: the ends of the vertical axes.
         title: above the figure.

@@ -1,4 +1,4 @@
-"""Predictions beside what was true."""
+"""Predictions and true values."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["calibration", "predicted_against_true"]
 
 
 def calibration(bins: Sequence[Mapping[str, float]], *, title: str = "") -> Figure:
-    """Returns a reliability diagram: how often a classifier was right beside how sure it was.
+    """Returns a reliability diagram: how often a classifier was right at each confidence.
 
     Args:
-        bins: for each its "confidence" and "accuracy", 0 to 1, and its "rows", which say how large
-            its mark is.
+        bins: for each its "confidence" and "accuracy", 0 to 1, and its "rows", which determine the
+            size of its marker.
         title: above the figure.
 
     Raises:
@@ -48,7 +48,7 @@ def calibration(bins: Sequence[Mapping[str, float]], *, title: str = "") -> Figu
 
 
 def predicted_against_true(predicted: Any, true: Any, *, title: str = "") -> Figure:
-    """Returns a figure with a point for each row: what was predicted over what was true.
+    """Returns a figure with a point for each row: the prediction over the true value.
 
     Args:
         predicted: (n,).
@@ -56,7 +56,7 @@ def predicted_against_true(predicted: Any, true: Any, *, title: str = "") -> Fig
         title: above the figure.
 
     Raises:
-        ShapeError: they are not two arrays of one length.
+        ShapeError: they are not two arrays of equal length.
         MissingExtra: matplotlib is not installed.
     """
     true = as_array("predicted_against_true: true", true, ("n",))

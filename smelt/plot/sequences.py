@@ -38,7 +38,7 @@ def unrolled(
     """Returns a diagram of a recurrent network, the same cell once for each step of time.
 
     Args:
-        steps: how many.
+        steps: number of steps.
         inputs: the steps, from 0, that have an input; all when None (one-to-many: [0]).
         outputs: the steps that have an output; all when None (many-to-one: [steps - 1]).
         input_names: of the inputs in order; x(1), ... when None.
@@ -47,7 +47,7 @@ def unrolled(
         title: above the diagram.
 
     Raises:
-        ArgumentError: no steps, a step that does not exist, or names that are not as many.
+        ArgumentError: no steps, a step that does not exist, or a wrong number of names.
         MissingExtra: matplotlib is not installed.
     """
     if steps < 1:
@@ -99,7 +99,7 @@ def encoder_decoder(
 ) -> Figure:
     """Returns a diagram of an encoder that reads a sequence and a decoder that writes another.
 
-    The decoder's input is what it (or, with teacher forcing, the target) said one step before.
+    The decoder's input is its own output of the step before, or the target's with teacher forcing.
 
     Args:
         source: the tokens that are read.

@@ -1,4 +1,4 @@
-"""What all figures have in common: their colours, their frame, and how they become files."""
+"""Shared by all figures: colors, frame, and writing to files."""
 
 from __future__ import annotations
 
@@ -72,9 +72,7 @@ FORMATS: dict[str, dict[str, Any]] = {
 
 
 def require() -> None:
-    """Says at once whether figures can be drawn: raises MissingExtra when matplotlib is not
-    installed.
-    """
+    """Checks that figures can be drawn: raises MissingExtra if matplotlib is not installed."""
     if find_spec("matplotlib") is None:
         raise MissingExtra("plotting", "plot")
 
@@ -120,7 +118,7 @@ def bare(axes: Axes, spines: Sequence[str] = ("left", "bottom")) -> None:
 
 
 def framed(axes: Axes, title: str = "", x_label: str = "", y_label: str = "") -> None:
-    """Gives axes that show curves or points their frame: pale grid, small grey labels, a title."""
+    """Gives axes that show curves or points their frame: pale grid, small gray labels, a title."""
     bare(axes)
     axes.grid(color=PALE, linewidth=0.7)
     axes.set_xlabel(x_label, color=GREY, fontsize=9)
@@ -148,7 +146,7 @@ def legend(axes: Axes, **options: Any) -> None:
 
 
 def colour_of(index: int) -> str:
-    """Returns the colour of the curve or class that comes at a place.
+    """Returns the color of a curve or class, by its index.
 
     After the twelve of COLOURS come lighter ones, then darker ones; they repeat after 36.
     """
@@ -162,12 +160,12 @@ def colour_of(index: int) -> str:
 
 
 def line_of(index: int) -> dict[str, Any]:
-    """Returns colour and dashes of the curve that comes at a place, for `axes.plot`."""
+    """Returns color and dashes of a curve, by its index, for `axes.plot`."""
     return {"color": colour_of(index), "linestyle": DASHES[index % len(DASHES)]}
 
 
 def tint(colour: str, strength: float = 0.13) -> tuple[float, ...]:
-    """Returns a pale version of a colour, as red, green and blue from 0 to 1."""
+    """Returns a pale version of a color, as red, green and blue from 0 to 1."""
     return tuple(1 - strength * (1 - channel) for channel in _channels(colour))
 
 
@@ -230,14 +228,14 @@ def _fits(shape: tuple[int, ...], axes: tuple[str, ...]) -> bool:
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Writes a figure as a PNG, SVG or PDF file; the file is there whole or not at all.
+    """Writes a figure as a PNG, SVG or PDF file, completely or not at all.
 
     Args:
-        figure: what to write.
-        path: its suffix (.png, .svg, .pdf) says the format.
+        figure: the figure to write.
+        path: its suffix (.png, .svg, .pdf) determines the format.
 
     Raises:
-        ArgumentError: another suffix.
+        ArgumentError: an unknown suffix.
         FileError: the file cannot be written there.
     """
     kind = Path(path).suffix.lower().removeprefix(".")

@@ -23,7 +23,7 @@ LEVEL = 0.75  # height at which a Transformer's parts stand
 
 
 def gan(*, title: str = "") -> Figure:
-    """Returns a diagram of a GAN: who makes samples, who judges them, and who learns from what.
+    """Returns a diagram of a GAN: the generator, the discriminator, and what each learns from.
 
     Args:
         title: above the diagram.
@@ -55,8 +55,8 @@ def transformer_block(*, norm_first: bool = True, title: str = "") -> Figure:
     """Returns a diagram of a Transformer's encoder layer with its residual links.
 
     Args:
-        norm_first: whether the layer norms stand before attention and feed-forward (pre-norm), as
-            the book has it, or after each sum (post-norm).
+        norm_first: whether the layer norms are before attention and feed-forward (pre-norm), as in
+            the book, or after each sum (post-norm).
         title: above the diagram.
 
     Raises:

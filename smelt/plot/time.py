@@ -1,4 +1,4 @@
-"""Who does what when: threads as lanes along one axis of time."""
+"""Timelines: threads as lanes along one time axis."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def timeline(lanes: Lanes, *, title: str = "", x_label: str = "seconds") -> Figu
 
 
 def timelines(panels: Mapping[str, Lanes], *, title: str = "", x_label: str = "seconds") -> Figure:
-    """Returns a figure of several timelines below each other, on one axis of time.
+    """Returns a figure of several timelines below each other, on one time axis.
 
     Args:
         panels: from a title to its lanes, as `timeline` takes them.

@@ -1,12 +1,12 @@
 """Cats: a small convolutional network learns from 209 photographs whether there is a cat.
 
-So few photographs are soon learned by heart. Each is therefore shown in another way whenever it is
-seen: a part of it, perhaps mirrored, in lighter, darker, paler or stronger colors. Both kinds count
-equally in the loss, though cats are a third of the training photographs.
+So few photographs are soon memorized. Therefore each is changed at random whenever it is shown: it
+is cropped, perhaps mirrored, and its colors are made lighter, darker, paler or stronger. Both
+classes count equally in the loss, although cats are a third of the training photographs.
 
-The settings were chosen by cross-validation on the training photographs, whose parts are learned
-and read in turn: `--cross-validate` does it again, and shows the table. The 50 test photographs are
-looked at once, at the end; of so few an accuracy of 85 % has a standard error of 5 %.
+The settings were chosen by cross-validation on the training photographs; `--cross-validate` repeats
+it, and shows the table. The 50 test photographs are used only once, at the end; with so few, an
+accuracy of 85 % has a standard error of 5 %.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ class CatNet(nn.Module):
 
 
 def make_model(width: int = 16, area: float = 0.25, jitter: float = 0.3) -> CatNet:
-    """Returns the network with fresh weights: (n, 3, 64, 64) photographs to (n, 2) logits.
+    """Returns the network with initial weights: (n, 3, 64, 64) photographs to (n, 2) logits.
 
     Args:
         width: channels of the first convolution.
-        area: the least part of a photograph that is shown in training.
+        area: the smallest part of a photograph that is shown in training.
         jitter: how much brightness, contrast and saturation change.
     """
     return CatNet(width, area, jitter)
@@ -141,15 +141,16 @@ def run(
         folder: a new folder for weights, metrics, settings, the checkpoint and figures.
         epochs: passes over the training photographs.
         lr: the highest learning rate; it rises over the first 30 %, then falls to 0.
-        batch_size: photographs a step.
+        batch_size: photographs per step.
         width: channels of the first convolution; the others have two and four times as many.
-        area: the least part of a photograph that is shown in training.
+        area: the smallest part of a photograph that is shown in training.
         jitter: how much its brightness, contrast and saturation change.
         cross_validate: whether to compare these settings with others, which takes some minutes.
         data: the folder of the data sets.
-        seed: of the first weights, the order of the photographs, their changes, and dropout.
-        callbacks: whom else to tell about each epoch.
-        resume: whether to go on with the run in the folder; the settings must be its own.
+        seed: random seed of the initial weights, the order of the photographs, their changes, and
+            dropout.
+        callbacks: further callbacks, called after each epoch.
+        resume: whether to resume the run in the folder; the settings must be those of the run.
 
     Raises:
         FileError: the folder cannot be written, or holds a run already; or there are no data.
@@ -188,7 +189,7 @@ def draw(
     folder: Path, model: CatNet, history: train.History, test: Pictures
 ) -> dict[str, float | str]:
     """Draws the loss, the confusion matrix of the test photographs and some of them with the
-    network's answers; returns how many of them it tells.
+    network's answers; returns the results.
     """
     chances, true = classify(model, test[0]), test[1].numpy()
     found = (chances > 0.5).astype(np.int64)
@@ -214,11 +215,11 @@ def choose(training: Pictures, settings: Mapping[str, Any]) -> dict[str, np.ndar
     """Compares settings by cross-validation on the training photographs.
 
     Args:
-        training: photographs and kinds; the test photographs have no part in it.
+        training: photographs and classes; the test photographs are not used.
         settings: those of the run, from which the others differ.
 
     Returns:
-        For each of CHOICES what differs -> figures of `cross_validated` (folds, 2).
+        For each of CHOICES what differs -> results of `cross_validated` (folds, 2).
     """
     compared = {}
     for choice in CHOICES:
@@ -228,8 +229,8 @@ def choose(training: Pictures, settings: Mapping[str, Any]) -> dict[str, np.ndar
 
 
 def cross_validated(training: Pictures, settings: Mapping[str, Any]) -> np.ndarray:
-    """Returns figures (folds, 2) of networks on the photographs of the fold that they have not
-    learned: the log-loss and the accuracy, each kind counting as one half.
+    """Returns results (folds, 2) of networks on the photographs of the fold that they were not
+    trained on: the log loss and the accuracy, where each class counts as one half.
     """
     images, kinds = training
     order = np.random.default_rng(SHUFFLE).permutation(len(images))
@@ -249,7 +250,9 @@ def cross_validated(training: Pictures, settings: Mapping[str, Any]) -> np.ndarr
 
 
 def table(compared: Mapping[str, np.ndarray]) -> str:
-    """Returns what `choose` found as lines of text: means, and standard errors over the folds."""
+    """Returns the result of `choose` as lines of text: means, and standard errors over the
+    folds.
+    """
     width = max(map(len, compared))
     lines = []
     for name, figures in compared.items():

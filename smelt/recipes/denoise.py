@@ -2,17 +2,17 @@
 
 Both learn from the first 55,000 training pictures of Fashion-MNIST, 28 x 28 pixels.
 
-The variational autoencoder (`--model vae`) sees each picture with noise of a random strength, and
-gives it as it was. It gives a distribution over pictures of 256 levels of grey, so its evidence
-lower bound is one of the log-probability of a whole picture, in nats; beside it stands the
-log-probability under pixels that do not know of each other. The last 5,000 training pictures are
-held out, to judge settings by. At the end test pictures with noise are restored, and compared with
-what a mean over neighbors makes of them.
+The variational autoencoder (`--model vae`) gets each picture with noise of a random strength, and
+restores the original. Its output is a distribution over pictures of 256 gray levels, so its
+evidence lower bound is a bound on the log-probability of a whole picture, in nats; for comparison,
+the log-probability under independent pixels is printed too. The last 5,000 training pictures are
+held out, to choose settings. At the end noisy test pictures are restored, and compared with a mean
+over neighboring pixels.
 
-The generative adversarial network (`--model gan`) draws a picture of a kind that it is told. How
-good these are is asked in two ways: whether a network that has learned real pictures takes them for
-what they should be, and how well one that has learned drawn pictures only reads real ones, which
-suffers where drawings are bad, and where they are all alike.
+The generative adversarial network (`--model gan`) draws a picture of a given class. Its pictures
+are judged in two ways: whether a network trained on real pictures classifies them correctly, and
+how well a network trained only on drawn pictures classifies real ones. The second suffers if the
+drawings are bad, and also if they are all alike.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ SHOWN = 10
 
 
 class VAE(nn.Module):
-    """Returns how far the evidence lower bound lies below 0, as a mean over pictures."""
+    """Returns the negative evidence lower bound, as a mean over pictures."""
 
     def __init__(self) -> None:
         self.encoder = nn.Sequential(
@@ -68,7 +68,9 @@ class VAE(nn.Module):
         )
 
     def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the mean (n, LATENT) of what may stand for pictures, and its log variance."""
+        """Returns the mean (n, LATENT) of the latent variables of pictures, and their log
+        variance.
+        """
         mean, log_variance = self.encoder(pictures).chunk(2, dim=1)
         return mean, log_variance
 
@@ -99,8 +101,8 @@ def noisy(pictures: Tensor, strength: Tensor | float) -> Tensor:
 def log_likelihood(pictures: Tensor, center: Tensor, log_width: Tensor) -> Tensor:
     """Returns the log-probability (n,) of pictures of 256 levels, 0 to 1, in nats.
 
-    Each pixel has a logistic distribution, cut into pieces around the levels, of which the first
-    and the last reach to infinity. With a and b as the ends of a piece, and s the sigmoid,
+    Each pixel has a logistic distribution, divided into intervals around the levels; the first and
+    the last extend to infinity. With a and b as the ends of an interval, and s the sigmoid,
     s(b) - s(a) = s(b) s(-a) (1 - exp(a - b)), which cannot round to 0.
     """
     sharpness, half = smelt.exp(-log_width), 0.5 / (LEVELS - 1)
@@ -114,7 +116,7 @@ def log_likelihood(pictures: Tensor, center: Tensor, log_width: Tensor) -> Tenso
 
 
 def make_model(model: Literal["vae", "gan"] = "vae") -> VAE | gan.GAN:
-    """Returns networks with fresh weights.
+    """Returns networks with initial weights.
 
     Raises:
         ArgumentError: there is no such model.
@@ -143,9 +145,9 @@ def run(
         epochs: passes over the training pictures; 12 for the vae and 4 for the gan when None.
         samples: how many training pictures to use; all 55,000 when None.
         data: the folder of the data sets.
-        seed: of the first weights, the order of the pictures, and all that is drawn.
-        callbacks: whom else to tell about each epoch.
-        resume: whether to go on with the run in the folder; the settings must be its own.
+        seed: random seed of the initial weights, the order of the pictures, and all random numbers.
+        callbacks: further callbacks, called after each epoch.
+        resume: whether to resume the run in the folder; the settings must be those of the run.
 
     Raises:
         FileError: the folder cannot be written, or holds a run already; or there are no data.
@@ -195,8 +197,8 @@ def run(
 
 
 def independent(training: Tensor, test: Tensor) -> float:
-    """Returns the mean log-probability of test pictures where each pixel has the distribution that
-    it has in the training pictures, and knows nothing of the others.
+    """Returns the mean log-probability of test pictures under a model in which pixels are
+    independent, each with its distribution in the training pictures.
     """
     levels, places = [
         (smelt.round(x.flatten(1) * (LEVELS - 1))).numpy().astype(np.int64)
@@ -210,8 +212,8 @@ def independent(training: Tensor, test: Tensor) -> float:
 
 
 def restoration(model: VAE, pictures: Tensor) -> dict[str, float]:
-    """Returns the root of the mean squared error of pictures with noise, of a mean over 3 x 3
-    pixels of them, and of what the network makes of them.
+    """Returns the root of the mean squared error of noisy pictures, of their mean over 3 x 3
+    pixels, and of the pictures that the network restores.
     """
     seen = noisy(pictures, NOISE)
     smooth = F.avg_pool2d(seen.unsqueeze(1), 3, stride=1, padding=1).squeeze(1)
@@ -224,7 +226,7 @@ def restoration(model: VAE, pictures: Tensor) -> dict[str, float]:
 
 
 def draw(folder: Path, model: VAE, history: train.History, test: Tensor) -> None:
-    """Draws the bound by epoch; test pictures given back, and restored; and new pictures."""
+    """Draws the bound by epoch; test pictures reconstructed, and restored; and new pictures."""
     pictures = test[:SHOWN]
     seen = noisy(pictures, NOISE)
     again, restored = (train.predict(model.restore, x) for x in (pictures, seen))

@@ -1,7 +1,7 @@
 """Handwritten digits: a multilayer perceptron learns to read 8 x 8 pixels.
 
-The network 64-128-64-10 learns 1,437 digits, which are bundled with Smelt, with Adam, and is tested
-on 360 others.
+The network 64-128-64-10 is trained with Adam on 1,437 digits, which are bundled with Smelt, and
+tested on 360 others.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DROPOUT = 0.3
 
 
 def make_model() -> nn.Sequential:
-    """Returns the network with fresh weights: (n, 8, 8) images to (n, 10) logits."""
+    """Returns the network with initial weights: (n, 8, 8) images to (n, 10) logits."""
     return nn.Sequential(
         nn.Flatten(),  # (n, 64)
         nn.Linear(64, 128),
@@ -54,16 +54,17 @@ def run(
 ) -> Result:
     """Trains on the bundled digits, tests on those held out, and keeps everything in a folder.
 
-    After Ctrl-C the folder has all but the figures.
+    After Ctrl-C the folder has everything except the figures.
 
     Args:
         folder: a new folder for weights, metrics, settings, the checkpoint and figures.
         epochs: passes over the training digits.
         lr: learning rate at the start; it falls to 0 along half a cosine.
-        batch_size: digits a step.
-        seed: of the first weights and of the order of the digits; the split is always the same.
-        callbacks: whom else to tell about each epoch.
-        resume: whether to go on with the run in the folder; the settings must be its own.
+        batch_size: digits per step.
+        seed: random seed of the initial weights and of the order of the digits; the split is always
+            the same.
+        callbacks: further callbacks, called after each epoch.
+        resume: whether to resume the run in the folder; the settings must be those of the run.
 
     Raises:
         FileError: the folder cannot be written, or holds a run already.

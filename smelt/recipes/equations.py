@@ -1,20 +1,20 @@
 """Equations: a network becomes the solution of a partial differential equation.
 
-No solution is shown to it. The network is put into the equation, by forward-mode derivatives
-(`smelt.jvp`, `smelt.hessian`), at random points, others in each step, and what is left over, the
-residual, is made small; initial and boundary values hold by construction.
+No solution is shown to it. The network is inserted into the equation, by forward-mode derivatives
+(`smelt.jvp`, `smelt.hessian`), at random points that change in each step, and the residual is
+minimized; initial and boundary values hold by construction.
 
 - burgers: u_t + u u_x = nu u_xx for x in [-1, 1], t in [0, 1], u(x, 0) = -sin(pi x), with
-  nu = 0.01 / pi, where the wave becomes a step as thin as nu. The network, odd in x, begins with
-  nu = 0.1, and nu falls by 3 % whenever the equation is solved for the present one. More points lie
-  where the step will be. The reference is the Cole-Hopf formula, by Gauss-Hermite quadrature.
+  nu = 0.01 / pi, where the wave becomes a step of width nu. The network, which is odd in x, begins
+  with nu = 0.1, and nu falls by 3 % whenever the equation is solved for the current nu. More points
+  lie where the step will be. The reference is the Cole-Hopf formula, by Gauss-Hermite quadrature.
 - poisson: -(u_xx + u_yy) = f on the unit square, u = 0 on its border, for the f of which
   u = exp(x) sin(pi x) sin(2 pi y) is the solution.
 
-With 337 weights, second-order optimization is the cheapest: each step solves the normal equations
-of Gauss and Newton, damped as by Levenberg and Marquardt, for the residuals' Jacobian by all
-weights. Residuals, Jacobian, solution of the 337 equations and update are one native function, in
-float64. The sizes were chosen with seeds 10 to 12.
+With 337 weights, second-order optimization is the cheapest: each step is a Levenberg-Marquardt step
+(damped Gauss-Newton) with the Jacobian of the residuals with respect to all weights. Residuals,
+Jacobian, solution of the 337 equations and update are one native function, in float64. The sizes
+were chosen with seeds 10 to 12.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ Equation = Literal["burgers", "poisson"]
 
 
 class Solution(nn.Module):
-    """A network u(weights, point) that is to solve an equation.
+    """A network u(weights, point) that is trained to solve an equation.
 
-    Called with points (n, 2), it returns the mean squared residual, whose "gradient" is the step of
-    Levenberg and Marquardt: descent at the rate 1 makes it.
+    Called with points (n, 2), it returns the mean squared residual, whose "gradient" is the
+    Levenberg-Marquardt step: gradient descent with learning rate 1 makes this step.
 
     Attributes:
         ends: of the region, (left, right, bottom, top).
-        weights: all of them, (p,), float64.
+        weights: all weights, (p,), float64.
         damping: how much the step leans towards the gradient; it falls as steps succeed.
     """
 
@@ -76,10 +76,10 @@ class Solution(nn.Module):
 
     @abstractmethod
     def residual(self, weights: Tensor, point: Tensor) -> Tensor:
-        """Returns what is left over of the equation at a point (2,), a number."""
+        """Returns the residual of the equation at a point (2,), a number."""
 
     def solved(self, loss: Tensor) -> None:
-        """Hears of the loss after each step."""
+        """Called with the loss after each step."""
 
     def forward(self, points: Tensor) -> Tensor:
         with smelt.no_grad():
@@ -88,7 +88,8 @@ class Solution(nn.Module):
         return loss + descent - descent.detach()
 
     def levenberg_marquardt(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the loss, and the step (p,) to be subtracted: zeros where it would not help.
+        """Returns the loss, and the step (p,) to be subtracted: zeros if it would not reduce the
+        loss.
 
         With residuals r and Jacobian J the step solves (J'J/n + damping) step = J'r/n.
         """
@@ -115,7 +116,7 @@ class Solution(nn.Module):
     @staticmethod
     @abstractmethod
     def points(count: int, random: np.random.Generator) -> np.ndarray:
-        """Returns points (count, 2) at which the equation shall hold."""
+        """Returns points (count, 2) at which the equation should hold."""
 
     @staticmethod
     @abstractmethod
@@ -190,7 +191,9 @@ class Poisson(Solution):
 
 
 def first_weights() -> Tensor:
-    """Returns weights with deviation 1 / sqrt(inputs) and biases 0, layer by layer in one row."""
+    """Returns weights with standard deviation 1 / sqrt(inputs) and biases 0, layer by layer in one
+    vector.
+    """
     parts = []
     for before, after in pairwise(SIZES):
         parts += [smelt.randn(before * after) / math.sqrt(before), smelt.zeros(after)]
@@ -209,10 +212,10 @@ def network(weights: Tensor, x: Tensor) -> Tensor:
 
 
 def solve(matrix: Tensor, right: Tensor) -> Tensor:
-    """Returns x of `matrix @ x = right` by Gauss and Jordan's elimination.
+    """Returns x of `matrix @ x = right` by Gauss-Jordan elimination.
 
     Args:
-        matrix: (p, p), symmetric with positive eigenvalues only, so that no rows are exchanged.
+        matrix: (p, p), symmetric positive definite, so that no pivoting is needed.
         right: (p,).
     """
     rows = smelt.arange(len(right))
@@ -233,7 +236,7 @@ def cole_hopf(points: np.ndarray, nodes: int = 200) -> np.ndarray:
         u = -integral sin(pi (x - s)) w ds / integral w ds,
         w = exp(-cos(pi (x - s)) / (2 pi nu)) exp(-s^2 / (4 nu t))
 
-    by Gauss and Hermite's quadrature in s / sqrt(4 nu t).
+    by Gauss-Hermite quadrature in s / sqrt(4 nu t).
     """
     x, t = points[..., :1], points[..., 1:]
     places, weights = np.polynomial.hermite.hermgauss(nodes)
@@ -244,7 +247,7 @@ def cole_hopf(points: np.ndarray, nodes: int = 200) -> np.ndarray:
 
 
 def make_model(equation: Equation = "burgers") -> Solution:
-    """Returns the network of an equation with fresh weights.
+    """Returns the network of an equation with initial weights.
 
     Raises:
         ArgumentError: there is no such equation.
@@ -269,12 +272,12 @@ def run(
 
     Args:
         folder: a new folder for weights, metrics, settings, the checkpoint and figures.
-        equation: which one.
+        equation: the equation to solve.
         epochs: of 20 steps each.
-        points: at which the equation is to hold in a step; they change from step to step.
-        seed: of the first weights and of the points.
-        callbacks: whom else to tell about each epoch.
-        resume: whether to go on with the run in the folder; the settings must be its own.
+        points: number of points per step; they change from step to step.
+        seed: random seed of the initial weights and of the points.
+        callbacks: further callbacks, called after each epoch.
+        resume: whether to resume the run in the folder; the settings must be those of the run.
 
     Raises:
         FileError: the folder cannot be written, or holds a run already.

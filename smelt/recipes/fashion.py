@@ -1,10 +1,10 @@
 """Fashion-MNIST: a convolutional network learns to tell ten kinds of clothing, 28 x 28 pixels.
 
-Three convolutions with batch normalization learn 55,000 pictures, each mirrored or not and moved by
-up to a pixel whenever it is seen; that is part of the compiled step. In a test the network reads a
-picture and its mirror image. The last 5,000 of the 60,000 training pictures are held out, to judge
-settings by: the mirror image was taken by them. The 10,000 test pictures are looked at once, at the
-end.
+Three convolutions with batch normalization are trained on 55,000 pictures; each is mirrored or not,
+and shifted by up to a pixel, whenever it is shown; that is part of the compiled step. In tests the
+network gets a picture and its mirror image. The last 5,000 of the 60,000 training pictures are held
+out, to choose settings, such as the use of the mirror image. The 10,000 test pictures are used only
+once, at the end.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ KINDS = [
 
 
 class ClothingNet(nn.Module):
-    """Tells kinds of clothing; in training each picture is mirrored or not, and moved, first."""
+    """Classifies clothing; in training each picture is first mirrored or not, and shifted."""
 
     def __init__(self) -> None:
         self.change = transforms.Compose(
@@ -54,7 +54,7 @@ class ClothingNet(nn.Module):
 
 
 def make_model() -> ClothingNet:
-    """Returns the network with fresh weights: (n, 28, 28) images to (n, 10) logits."""
+    """Returns the network with initial weights: (n, 28, 28) images to (n, 10) logits."""
     return ClothingNet()
 
 
@@ -76,12 +76,13 @@ def run(
         folder: a new folder for weights, metrics, settings, the checkpoint and figures.
         epochs: passes over the training pictures.
         lr: the highest learning rate; it rises over the first quarter, then falls to 0.
-        batch_size: pictures a step.
+        batch_size: pictures per step.
         samples: how many training pictures to use; all 55,000 when None.
         data: the folder of the data sets.
-        seed: of the first weights, the order of the pictures, how they are changed, and dropout.
-        callbacks: whom else to tell about each epoch.
-        resume: whether to go on with the run in the folder; the settings must be its own.
+        seed: random seed of the initial weights, the order of the pictures, their changes, and
+            dropout.
+        callbacks: further callbacks, called after each epoch.
+        resume: whether to resume the run in the folder; the settings must be those of the run.
 
     Raises:
         FileError: the folder cannot be written, or holds a run already; or there are no data.

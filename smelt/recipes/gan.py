@@ -1,11 +1,11 @@
-"""The GAN of the recipe denoise: two networks, two compiled steps and a loop of its own.
+"""The GAN of the recipe denoise: two networks, two compiled steps and its own loop.
 
-D says how real a picture of a kind looks, G draws pictures of a kind out of random numbers:
+D judges how real a picture of a class looks, G draws pictures of a class from random numbers:
 
     loss of D = softplus(-D(real)) + softplus(D(G(z)))        loss of G = softplus(-D(G(z)))
 
-(Goodfellow et al. 2014, with the loss of G that does not saturate; convolutions as of Radford et
-al. 2016; the kind enters D as of Miyato and Koyama 2018.)
+(Goodfellow et al. 2014, with the non-saturating loss of G; convolutions as in Radford et al. 2016;
+the class enters D as in Miyato and Koyama 2018.)
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ JUDGED = 20_000  # pictures from which a judge learns
 
 
 class Generator(nn.Module):
-    """Draws a picture of each kind out of random numbers."""
+    """Draws a picture of each class from random numbers."""
 
     def __init__(self) -> None:
         self.layers = nn.Sequential(
@@ -55,7 +55,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Says how much more likely a picture is a real one of its kind than a drawn one."""
+    """Returns the logit that a picture is a real one of its class, not a drawn one."""
 
     def __init__(self) -> None:
         self.layers = nn.Sequential(
@@ -75,7 +75,7 @@ class Discriminator(nn.Module):
 
 
 class GAN(nn.Module):
-    """The two networks, which are kept in one file."""
+    """The two networks, which are saved in one file."""
 
     def __init__(self) -> None:
         self.generator, self.discriminator = Generator(), Discriminator()
@@ -85,7 +85,7 @@ class GAN(nn.Module):
 
 
 class Training:
-    """The two steps, and all that they depend on."""
+    """The two steps, and everything they depend on."""
 
     def __init__(self, model: GAN, pictures: Pictures, epochs: int) -> None:
         self.model, (self.images, self.kinds) = model, pictures
@@ -127,7 +127,7 @@ class Training:
         return loss
 
     def epoch(self) -> train.Epoch:
-        """Makes the steps of an epoch, and a picture of each kind."""
+        """Runs the steps of an epoch, and draws a picture of each class."""
         start = time.perf_counter()
         losses = np.array([(self.tell().item(), self.make().item()) for _ in range(self.steps)])
         told, made = losses.mean(0)
@@ -145,7 +145,7 @@ class Training:
         return {"model": self.model, **self.optimizers, **schedules}
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns all that the next epoch depends on."""
+        """Returns everything that the next epoch depends on."""
         return {
             "parts": {name: part.state_dict() for name, part in self._parts().items()},
             "generator": get_rng_state(),
@@ -154,7 +154,7 @@ class Training:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes to where a training was when `state_dict` was called."""
+        """Restores the state that `state_dict` returned."""
         for name, part in self._parts().items():
             part.load_state_dict(state["parts"][name])
         set_rng_state(state["generator"])
@@ -170,15 +170,15 @@ def run(
     epochs: int,
     callbacks: Sequence[train.Callback],
 ) -> Result:
-    """Trains both networks in turn, and asks how good the drawn pictures are.
+    """Trains both networks in turn, and measures how good the drawn pictures are.
 
     Args:
         folder: of the run.
-        model: with fresh weights.
-        pictures: real ones to learn from, and their kinds.
+        model: with initial weights.
+        pictures: real ones for training, and their classes.
         test: other real ones.
         epochs: passes over the pictures.
-        callbacks: whom to tell about each epoch.
+        callbacks: called after each epoch.
     """
     training = Training(model, pictures, epochs)
     if folder.resume:
@@ -195,7 +195,7 @@ def run(
 def loop(
     training: Training, folder: train.RunFolder, epochs: int, callbacks: Sequence[train.Callback]
 ) -> None:
-    """Makes the epochs that are left; Ctrl-C ends them, and leaves the last finished one's."""
+    """Runs the remaining epochs; Ctrl-C ends them, and keeps the last finished one."""
     history, told = training.history, [*callbacks, folder]
     for callback in reversed(told):
         callback.start(epochs)
@@ -219,7 +219,7 @@ def loop(
 
 
 def judged(model: GAN, pictures: Pictures, test: Pictures) -> dict[str, float | str]:
-    """Returns how good drawn pictures are, by networks that learn to read real or drawn ones."""
+    """Returns how good drawn pictures are, by networks trained on real or on drawn ones."""
     real = pictures[0][:JUDGED], pictures[1][:JUDGED]
     kinds = smelt.arange(len(real[0])) % len(KINDS)
     z = smelt.randn(len(kinds), NOISE)
@@ -233,7 +233,7 @@ def judged(model: GAN, pictures: Pictures, test: Pictures) -> dict[str, float | 
 
 
 def judge(pictures: Pictures) -> nn.Module:
-    """Returns a small network that has learned to read these pictures."""
+    """Returns a small network trained to classify these pictures."""
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, len(KINDS)))
     optimizer = optim.Adam(model.parameters())
     train.fit(model, F.cross_entropy, optimizer, pictures, epochs=5, progress=False)
@@ -241,12 +241,12 @@ def judge(pictures: Pictures) -> nn.Module:
 
 
 def accuracy(model: nn.Module, pictures: Pictures) -> float:
-    """Returns the share of pictures that a network takes for what they are, or should be."""
+    """Returns the share of pictures that a network classifies as what they are, or should be."""
     return train.evaluate(model, pictures, ["accuracy"])["accuracy"]
 
 
 def draw(folder: Path, training: Training) -> None:
-    """Draws both losses, and what G made of the same numbers after each epoch."""
+    """Draws both losses, and the pictures that G drew from the same numbers after each epoch."""
     rows = [epoch.row() for epoch in training.history.epochs]
     losses = {
         "G": [row["loss"] for row in rows],

@@ -1,12 +1,13 @@
 """Housing: a multilayer perceptron estimates the price of houses in 20,640 districts of California.
 
 The census of 1990 gives for each district its place, the age of its houses, rooms, people,
-households, their median income, and how near the ocean is; 207 districts lack the number of
-bedrooms. Six columns of ratios and logarithms are added. What is scaled or filled in is taken from
-the training rows. Of the rows 64 % train, 16 % validate (settings were chosen on these), 20 % test.
+households, their median income, and how near the ocean is; for 207 districts the number of bedrooms
+is missing. Six columns of ratios and logarithms are added. Scaling and filled-in values are
+computed from the training rows. 64 % of the rows are for training, 16 % for validation (settings
+were chosen on these), 20 % for testing.
 
-Beside it, trained on the same rows and columns: linear regression, and gradient boosting where
-scikit-learn is installed. Prices end at 500,001 dollars in these data.
+For comparison, linear regression and, if scikit-learn is installed, gradient boosting are trained
+on the same rows and columns. Prices in these data are capped at 500,001 dollars.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ Part = tuple[dict[str, Tensor], Tensor]  # the tensors of a table, and the price
 
 
 def load(folder: DataFolder) -> Table:
-    """Returns the table with the columns that are added."""
+    """Returns the table with the added columns."""
     table = load_california_housing(folder)
     each = {name: np.asarray(table[name], np.float64) for name in table.numeric}
     return table.with_columns(
@@ -53,14 +54,16 @@ def load(folder: DataFolder) -> Table:
 
 
 def split(table: Table, samples: int | None, seed: int) -> list[Table]:
-    """Returns the rows to train on, to validate with and to test with."""
+    """Returns the rows for training, validation and testing."""
     order = np.random.default_rng(seed).permutation(len(table))[:samples]
     ends = (np.cumsum(SPLIT)[:2] * len(order)).astype(int)
     return [table.rows(rows) for rows in np.split(order, ends)]
 
 
 def make_model(prepare: Preprocessing) -> TableNetwork:
-    """Returns the network for the columns of a table, with fresh weights; it gives prices (n,)."""
+    """Returns the network for the columns of a table, with initial weights; it gives prices
+    (n,).
+    """
     numbers = len(prepare.get_feature_names_out()["numbers"])
     return TableNetwork(numbers, prepare.cardinalities, WIDTH, 1, DROPOUT)
 
@@ -81,14 +84,14 @@ def run(
 
     Args:
         folder: a new folder for weights, metrics, settings, the checkpoint and figures.
-        data: folder of the data sets; that of SMELT_DATA, or Smelt's own, when None.
+        data: folder of the data sets; that of SMELT_DATA, or Smelt's cache, when None.
         samples: how many districts to use; all when None.
         epochs: passes over the training rows.
         lr: learning rate at the start; it falls to 0 along half a cosine.
-        batch_size: districts a step.
-        seed: of the split, the first weights and the order.
-        callbacks: whom else to tell about each epoch.
-        resume: whether to go on with the run in the folder; the settings must be its own.
+        batch_size: districts per step.
+        seed: random seed of the split, the initial weights and the order.
+        callbacks: further callbacks, called after each epoch.
+        resume: whether to resume the run in the folder; the settings must be those of the run.
 
     Raises:
         FileError: the data are not there, or the folder cannot be written, or holds a run already.
@@ -144,7 +147,7 @@ def error(predicted: np.ndarray, part: Part) -> float:
 
 
 def linear_regression(training: Part, test: Part, prepare: Preprocessing) -> float:
-    """Returns the error of the line of least squares."""
+    """Returns the error of least-squares regression."""
     x, x_test = (flat(part[0], prepare.cardinalities).numpy() for part in (training, test))
     center = x.mean(0)  # so that the constant is the mean price
     y = training[1].numpy()
@@ -153,7 +156,7 @@ def linear_regression(training: Part, test: Part, prepare: Preprocessing) -> flo
 
 
 def gradient_boosting(training: Part, test: Part, prepare: Preprocessing, seed: int) -> float | str:
-    """Returns the error of scikit-learn's gradient boosting, with its own settings."""
+    """Returns the error of scikit-learn's gradient boosting, with its default settings."""
     try:
         from sklearn.ensemble import HistGradientBoostingRegressor
     except ImportError:
@@ -164,7 +167,7 @@ def gradient_boosting(training: Part, test: Part, prepare: Preprocessing, seed: 
 
 
 def draw(folder: Path, history: train.History, predicted: np.ndarray, true: np.ndarray) -> None:
-    """Draws the losses, and how estimates lie beside prices."""
+    """Draws the losses, and the estimates against the prices."""
     plot.save(plot.curves([epoch.row() for epoch in history.epochs]), folder / "curves.png")
     chosen = slice(0, 1000)
     pairs = np.stack([true[chosen], predicted[chosen]], axis=1)

@@ -1,19 +1,19 @@
 """Keywords: a convolutional network recognizes ten short words, made by a synthesizer.
 
-Nobody speaks here: a word is a glide from one vowel to another ("ai", "ia", "au", ...), two
-formants that are sines of changing frequency, modulated by the pitch of a voice. Speakers differ in
-the length of their vocal tract (all formants up to 15 % higher or lower), in pitch, speed and
-moment; noise is added, with up to 16 times the power of the voice (-12 to 6 dB). A signal has 8,000
-samples, one second.
+The words are not recorded: a word is a glide from one vowel to another ("ai", "ia", "au", ...),
+made of two formants, which are sines of changing frequency, modulated by the pitch of a voice.
+Speakers differ in the length of their vocal tract (all formants up to 15 % higher or lower), in
+pitch, speed and starting time; noise is added, with up to 16 times the power of the voice (-12 to 6
+dB). A signal has 8,000 samples, one second.
 
-From samples to a spectrogram: frames of 32 ms under Hann's window, each multiplied by sines and
-cosines (a convolution with fixed weights), powers, 32 bands as broad as the ear's, logarithms. The
-network is a DS-CNN (Zhang et al., "Hello Edge", 2017): a convolution, then blocks of one filter for
-each channel and a mixing of channels.
+From samples to a spectrogram: frames of 32 ms with a Hann window, each multiplied by sines and
+cosines (a convolution with fixed weights), powers, 32 mel bands, logarithms. The network is a
+DS-CNN (Zhang et al., "Hello Edge", 2017): a convolution, then blocks of a depthwise and a pointwise
+convolution.
 
-Test signals come from another seed. A linear model of the samples, printed beside, does little
-better than guessing, since no sample means anything by itself. Settings were chosen on validation
-signals.
+Test signals come from another seed. A linear model of the samples, printed for comparison, does
+little better than guessing, since no sample means anything by itself. Settings were chosen on
+validation signals.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def speak(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
     Args:
         labels: numbers of words (n,).
-        random: where speakers, moments and noise are drawn from.
+        random: the generator of speakers, starting times and noise.
     """
     n, time = len(labels), np.arange(RATE) / RATE
     vowels = np.array([[VOWELS[vowel] for vowel in word] for word in WORDS])  # (10, 2, 2)
@@ -83,12 +83,12 @@ def made(count: int, seed: Sequence[int]) -> tuple[Tensor, Tensor]:
 
 
 def spectrograms(signals: Tensor, labels: Tensor) -> TensorDataset:
-    """Returns what the network gets of signals (n, RATE), with their labels (n,)."""
+    """Returns the network's inputs for signals (n, RATE), with their labels (n,)."""
     return TensorDataset(train.predict(Spectrogram(), signals), labels)
 
 
 class Spectrogram(nn.Module):
-    """Makes signals (n, RATE) logarithms of power (n, 1, BANDS, frames)."""
+    """Turns signals (n, RATE) into log powers (n, 1, BANDS, frames)."""
 
     waves: Tensor
     bands: Tensor
@@ -110,8 +110,8 @@ class Spectrogram(nn.Module):
 
 
 def triangles() -> np.ndarray:
-    """Returns what each of FRAME // 2 + 1 frequencies gives to each band, (BANDS, frequencies):
-    triangles that overlap, of one width on the mel scale.
+    """Returns the weight of each of FRAME // 2 + 1 frequencies in each band, (BANDS, frequencies):
+    overlapping triangles of equal width on the mel scale.
     """
     hertz = np.concatenate([[60.0], np.linspace(0, RATE / 2, FRAME // 2 + 1)])
     lowest, *frequencies = 2595 * np.log10(1 + hertz / 700)  # mel
@@ -122,7 +122,7 @@ def triangles() -> np.ndarray:
 
 
 def make_model() -> nn.Sequential:
-    """Returns the network with fresh weights: spectrograms (n, 1, BANDS, frames) to (n, 10)."""
+    """Returns the network with initial weights: spectrograms (n, 1, BANDS, frames) to (n, 10)."""
     return nn.Sequential(
         nn.BatchNorm2d(1),
         nn.Conv2d(1, CHANNELS, (8, 4), stride=2, padding=(3, 1), bias=False),  # (n, 32, 16, 30)
@@ -163,12 +163,12 @@ def run(
     Args:
         folder: a new folder for weights, metrics, settings, the checkpoint and figures.
         samples: how many words to train on.
-        epochs: passes over these.
+        epochs: passes over the training data.
         lr: learning rate at the start; it falls to 0 along half a cosine.
-        batch_size: words a step.
-        seed: of the words, the first weights and the order.
-        callbacks: whom else to tell about each epoch.
-        resume: whether to go on with the run in the folder; the settings must be its own.
+        batch_size: words per step.
+        seed: random seed of the words, the initial weights and the order.
+        callbacks: further callbacks, called after each epoch.
+        resume: whether to resume the run in the folder; the settings must be those of the run.
 
     Raises:
         FileError: the folder cannot be written, or holds a run already.

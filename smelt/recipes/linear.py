@@ -1,4 +1,4 @@
-"""A linear model, which recipes train to say how far the simplest thing comes."""
+"""A linear model, which recipes train as the simplest baseline."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["logistic_regression"]
 def logistic_regression(
     x: Tensor, y: Tensor, classes: int, *, epochs: int = 20, batch_size: int = 64
 ) -> nn.Module:
-    """Returns a linear model of standardized features, trained by Adam to tell classes.
+    """Returns a linear classifier of standardized features, trained with Adam.
 
     Args:
         x: features (n, ...).
         y: class numbers (n,).
-        classes: how many there are.
+        classes: number of classes.
         epochs: passes over the data.
-        batch_size: samples a step.
+        batch_size: samples per step.
     """
     model = nn.Sequential(Standardized(x.flatten(1)), nn.Linear(x[0].numel(), classes))
     optimizer = optim.Adam(model.parameters(), lr=1e-3)
@@ -31,7 +31,8 @@ def logistic_regression(
 
 
 class Standardized(nn.Module):
-    """Features (n, ...) in one row each, with mean 0 and deviation 1 over the training samples.
+    """Features (n, ...) flattened to a row each, with mean 0 and standard deviation 1 over the
+    training samples.
 
     Args:
         x: those samples (n, features).

@@ -1,9 +1,9 @@
 """MNIST: a small convolutional network learns to read handwritten digits, 28 x 28 pixels.
 
-Three convolutions with batch normalization learn 55,000 digits, each moved by up to two pixels
-whenever it is seen; the moving is part of the compiled step. The last 5,000 of the 60,000 training
-digits are held out, to judge settings by, and the time to 99 % is that after which 99 % of them are
-read. The 10,000 test digits are looked at once, at the end.
+Three convolutions with batch normalization are trained on 55,000 digits, each shifted by up to two
+pixels whenever it is shown; the shift is part of the compiled step. The last 5,000 of the 60,000
+training digits are held out, to choose settings; the time to 99 % is the time until 99 % of them
+are read correctly. The 10,000 test digits are used only once, at the end.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GOAL = 0.99  # of the held-out digits, for the time to it
 
 
 class DigitNet(nn.Module):
-    """Reads digits; in training each is moved by up to two pixels first."""
+    """Reads digits; in training each is first shifted by up to two pixels."""
 
     def __init__(self) -> None:
         self.move = transforms.RandomCrop(28, padding=2)
@@ -47,7 +47,7 @@ class DigitNet(nn.Module):
 
 
 def make_model() -> DigitNet:
-    """Returns the network with fresh weights: (n, 28, 28) images to (n, 10) logits."""
+    """Returns the network with initial weights: (n, 28, 28) images to (n, 10) logits."""
     return DigitNet()
 
 
@@ -69,12 +69,13 @@ def run(
         folder: a new folder for weights, metrics, settings, the checkpoint and figures.
         epochs: passes over the training digits.
         lr: the highest learning rate; it rises over the first quarter, then falls to 0.
-        batch_size: digits a step.
+        batch_size: digits per step.
         samples: how many training digits to use; all 55,000 when None.
         data: the folder of the data sets.
-        seed: of the first weights, the order of the digits, how they are moved, and dropout.
-        callbacks: whom else to tell about each epoch.
-        resume: whether to go on with the run in the folder; the settings must be its own.
+        seed: random seed of the initial weights, the order of the digits, their shifts, and
+            dropout.
+        callbacks: further callbacks, called after each epoch.
+        resume: whether to resume the run in the folder; the settings must be those of the run.
 
     Raises:
         FileError: the folder cannot be written, or holds a run already; or there are no data.

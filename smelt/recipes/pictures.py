@@ -1,4 +1,4 @@
-"""What the recipes that read pictures share: a block of layers, pictures held out, a test drawn."""
+"""What the recipes on pictures share: a block of layers, held-out pictures, plots of a test."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Load = Callable[..., Pictures]
 
 
 def block(inputs: int, outputs: int) -> list[nn.Module]:
-    """Returns a convolution, normalized, and a pooling that halves height and width:
-    (n, inputs, h, w) to (n, outputs, h // 2, w // 2).
+    """Returns a convolution with normalization, and a pooling that halves height and width: (n,
+    inputs, h, w) to (n, outputs, h // 2, w // 2).
     """
     return [
         nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
@@ -33,12 +33,12 @@ def block(inputs: int, outputs: int) -> list[nn.Module]:
 
 
 def hold_out(load: Load, data: Path | str | None, samples: int | None) -> tuple[Pictures, Pictures]:
-    """Returns pictures to learn from, and the last twelfth of the training file, 5,000 of 60,000.
+    """Returns training pictures, and the last twelfth of the training file, 5,000 of 60,000.
 
     Args:
-        load: `load_mnist`, or what takes the same arguments.
+        load: `load_mnist`, or a function with the same arguments.
         data: the folder of the data sets.
-        samples: how many to learn from; all that are not held out when None.
+        samples: how many to train on; all that are not held out when None.
     """
     images, labels = load("train", data)
     end = len(images) - len(images) // HELD_OUT
@@ -47,8 +47,8 @@ def hold_out(load: Load, data: Path | str | None, samples: int | None) -> tuple[
 
 
 def seconds_to(accuracy: float, history: train.History) -> float | str:
-    """Returns how long training took until the end of the first epoch with this held-out accuracy,
-    where there was one.
+    """Returns the training time until the end of the first epoch with this held-out accuracy, if
+    there was one.
     """
     seconds = 0.0
     for epoch in history.epochs:
@@ -61,8 +61,8 @@ def seconds_to(accuracy: float, history: train.History) -> float | str:
 def draw_test(
     folder: Path, model: nn.Module, history: train.History, test: Pictures, names: Sequence[str]
 ) -> float:
-    """Draws loss and accuracy by epoch, the confusion matrix of the test pictures, and some of
-    those that are misread; returns the share of those that are not.
+    """Draws loss and accuracy by epoch, the confusion matrix of the test pictures, and some of the
+    misread ones; returns the share of those read correctly.
     """
     images, labels = test
     chances, true = F.softmax(train.predict(model, images), dim=1).numpy(), labels.numpy()

@@ -1,4 +1,4 @@
-"""Policy: a network learns to balance a pole on a cart by trying.
+"""Policy: a network learns to balance a pole on a cart by trial and error.
 
 A pole stands on a cart, hinged at its foot; at each step the cart is pushed to the left or to the
 right. The episode ends when the pole leans by more than 12 degrees or the cart leaves the track,
@@ -6,14 +6,14 @@ and at the latest after 500 steps; the return is the number of steps. It counts 
 mean return of 100 episodes is 475.
 
 The equations are those of Barto, Sutton and Anderson ("Neuronlike adaptive elements that can solve
-difficult learning control problems", 1983), with the numbers of Gymnasium's CartPole-v1, and are
-written in Smelt: many carts move side by side, and one update (500 steps of all carts, what came of
-them, the gradient, Adam) is one native function. An epoch is ten updates. The network learns by
+difficult learning control problems", 1983), with the numbers of Gymnasium's CartPole-v1, and
+written in Smelt: many carts move in parallel, and one update (500 steps of all carts, their
+returns, the gradient, Adam) is one native function. An epoch is ten updates. The network learns by
 REINFORCE, where the return of an action is compared with the mean return of the other carts at the
 same moment, or by actor-critic, where a second network learns to predict the return.
 
-The last 100 episodes are new ones, in which actions are drawn from the policy, as in training. The
-rate, its length and the critic's smoothing were chosen with seeds 10 to 12.
+The final test is 100 new episodes, in which actions are drawn from the policy, as in training. The
+learning rate, the length of training and the critic's smoothing were chosen with seeds 10 to 12.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ Method = Literal["reinforce", "actor-critic"]
 
 
 def advance(state: Tensor, action: Tensor) -> Tensor:
-    """Returns where carts and poles are one interval later, by Euler's method.
+    """Returns the state of carts and poles one interval later, by Euler's method.
 
     Args:
-        state: (n, 4): the cart's place and speed, the pole's angle and angular speed.
+        state: (n, 4): the cart's position and velocity, the pole's angle and angular velocity.
         action: (n,): 0 pushes to the left, 1 to the right.
     """
     _, speed, angle, turning = smelt.unbind(state, dim=1)  # (n,) each
@@ -72,7 +72,7 @@ def advance(state: Tensor, action: Tensor) -> Tensor:
 
 
 def seen(state: Tensor) -> Tensor:
-    """Returns states (..., 4) as the networks see them: numbers of about the size of 1."""
+    """Returns states (..., 4) scaled for the networks, to numbers of about the size of 1."""
     return state / smelt.tensor([TRACK, 1.0, LEAN, 1.0])
 
 
@@ -97,11 +97,11 @@ class Episodes(NamedTuple):
 
 
 class Agent(nn.Module):
-    """A policy, and with actor-critic its critic. Called with states (n, 4) from which episodes
+    """A policy and, for actor-critic, its critic. Called with states (n, 4) from which episodes
     begin, it returns minus their mean return, whose gradient is the policy gradient.
 
     Attributes:
-        steps: of the environment, all carts together, within episodes.
+        steps: environment steps of all carts together, within episodes.
     """
 
     steps: Tensor
@@ -130,7 +130,9 @@ class Agent(nn.Module):
         return objective - objective.detach() - lives.sum(0).mean()
 
     def play(self, start: Tensor) -> Episodes:
-        """Plays an episode from each state; the carts of those that are over move on unseen."""
+        """Plays an episode from each state; carts whose episode is over move on, but are
+        ignored.
+        """
 
         def move(carry: tuple[Tensor, ...], _: None) -> tuple[tuple[Tensor, ...], Any]:
             state, lives = carry
@@ -178,14 +180,14 @@ def discounted(rewards: Tensor, discount: float) -> Tensor:
 
 
 def scaled(advantage: Tensor, lives: Tensor) -> Tensor:
-    """Returns advantages with mean 0 and deviation 1 over the steps that count."""
+    """Returns advantages with mean 0 and standard deviation 1 over the steps that count."""
     count = lives.sum()
     centered = (advantage - (advantage * lives).sum() / count) * lives
     return centered / smelt.sqrt((centered**2).sum() / count + 1e-8)
 
 
 def make_model(method: Method = "reinforce") -> Agent:
-    """Returns an agent with fresh weights.
+    """Returns an agent with initial weights.
 
     Raises:
         ArgumentError: there is no such method.
@@ -212,11 +214,11 @@ def run(
         folder: a new folder for weights, metrics, settings, the checkpoint and figures.
         method: how actions are judged: reinforce by the returns, actor-critic by a second network.
         epochs: of ten updates each.
-        environments: carts side by side; each plays one episode an update.
+        environments: number of carts; each plays one episode per update.
         lr: learning rate at the start; it falls to 0 along half a cosine.
-        seed: of the first weights and of all that is drawn.
-        callbacks: whom else to tell about each epoch.
-        resume: whether to go on with the run in the folder; the settings must be its own.
+        seed: random seed of the initial weights and of all random numbers.
+        callbacks: further callbacks, called after each epoch.
+        resume: whether to resume the run in the folder; the settings must be those of the run.
 
     Raises:
         FileError: the folder cannot be written, or holds a run already.
@@ -269,7 +271,7 @@ def tester(model: Agent, start: Tensor) -> Callable[[], np.ndarray]:
 def measured(
     model: Agent, history: train.History, steps: Sequence[Any], start: Tensor
 ) -> dict[str, float | str]:
-    """Returns the figures of a finished training."""
+    """Returns the results of a finished training."""
     returns = tester(model, start)()
     compiling = sum(times.trace + times.compile for step in steps for times in step.times)
     solved = [epoch.number for epoch in history.epochs if epoch.held_out["return"] >= SOLVED]
@@ -283,7 +285,7 @@ def measured(
 
 
 def draw(folder: Path, history: train.History) -> None:
-    """Draws how the return grew."""
+    """Draws the return by epoch."""
     returns = {
         "training, a mean over ten updates": [-epoch.loss for epoch in history.epochs],
         "100 held-out episodes": [epoch.held_out["return"] for epoch in history.epochs],

@@ -1,9 +1,9 @@
-"""What a recipe takes and gives back: the same for all, so that one command runs each of them.
+"""The interface of recipes: the same for all, so that one command runs each of them.
 
 A recipe is a module of this package with a function `run(folder, *, ..., callbacks, resume)`. Its
-docstring is the recipe's help; what stands between the folder and the callbacks are its settings,
-each with a default, explained under "Args:" of `run`. A setting `data` is the folder of the data
-sets, and is no part of what the run remembers.
+docstring is the recipe's help. The parameters between the folder and the callbacks are its
+settings, each with a default, and explained under "Args:" of `run`. A setting `data` is the folder
+of the data sets; the run does not store it.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ Steps = Annotated[int, Within(1)]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a training.
+    """The result of a training.
 
     Attributes:
-        figures: name -> number or text, in the order in which a person wants to read them; a name
+        figures: the results, name -> number or text, in the order in which they are shown; a name
             is words joined by "_".
         history: of every finished epoch.
-        steps: the compiled training steps, for what compiling took.
-        sample: a file that `smelt predict` reads with the run, where it can.
+        steps: the compiled training steps, which know the compile time.
+        sample: a file that `smelt predict` can read with the run; None where it cannot.
     """
 
     figures: Mapping[str, float | str]
@@ -47,6 +47,6 @@ class Result:
     sample: Path | None = None
 
     def save(self, folder: Path, seconds: float) -> None:
-        """Writes the figures, and how long all took, to the run folder."""
+        """Writes the results, and how long everything took, to the run folder."""
         content = {**self.figures, "seconds": seconds}
         write_bytes(folder / RESULT, f"{json_text('Result', content, indent=2)}\n".encode())

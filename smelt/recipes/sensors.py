@@ -1,14 +1,14 @@
 """Sensors: a GRU tells what a person does from an accelerometer in the pocket, made by a simulator.
 
-A signal has 128 moments, 50 a second, of three axes, in units of gravity. Sitting and standing are
-gravity in another direction and a slight sway; walking, running, climbing stairs and cycling add
-their own rhythm: its rate, how hard a step hits, how much of it is vertical, forward and sideways.
-The phone lies in the pocket as it happens: rotated about the vertical axis by any angle, tilted by
-up to 20 degrees. Persons differ in rate and force, and there is noise.
+A signal has 128 time steps, 50 per second, on three axes, in units of gravity. Sitting and standing
+are gravity in different directions with a slight sway; walking, running, climbing stairs and
+cycling add their own rhythm: its rate, how hard a step hits, how much of it is vertical, forward
+and sideways. The phone lies in the pocket at random: rotated about the vertical axis by any angle,
+tilted by up to 20 degrees. Persons differ in rate and force, and there is noise.
 
-The network is a GRU over the 128 moments and a linear layer on the mean of its states. Test signals
-come from another seed. A linear model of the 384 numbers, printed beside, stays far below: a rhythm
-begins anywhere. Settings were chosen on validation signals.
+The network is a GRU over the 128 time steps and a linear layer on the mean of its states. Test
+signals come from another seed. A linear model of the 384 numbers, printed for comparison, is far
+worse, since the rhythm may begin at any time. Settings were chosen on validation signals.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def measure(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
     Args:
         labels: numbers of activities (n,).
-        random: where persons, phones and noise are drawn from.
+        random: the generator of persons, phones and noise.
     """
     n, time = len(labels), np.arange(LENGTH) / RATE
     rates, strengths, sharp, lean = map(np.array, zip(*ACTIVITIES.values(), strict=True))
@@ -96,7 +96,7 @@ def made(count: int, seed: Sequence[int]) -> tuple[Tensor, Tensor]:
 
 
 class Recognizer(nn.Module):
-    """A GRU over the moments, and a linear layer on the mean of its states."""
+    """A GRU over the time steps, and a linear layer on the mean of its states."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class Recognizer(nn.Module):
 
 
 def make_model() -> Recognizer:
-    """Returns the network with fresh weights: signals (n, LENGTH, 3) to (n, 6) logits."""
+    """Returns the network with initial weights: signals (n, LENGTH, 3) to (n, 6) logits."""
     return Recognizer()
 
 
@@ -129,12 +129,12 @@ def run(
     Args:
         folder: a new folder for weights, metrics, settings, the checkpoint and figures.
         samples: how many signals to train on.
-        epochs: passes over these.
+        epochs: passes over the training data.
         lr: learning rate at the start; it falls to 0 along half a cosine.
-        batch_size: signals a step.
-        seed: of the signals, the first weights and the order.
-        callbacks: whom else to tell about each epoch.
-        resume: whether to go on with the run in the folder; the settings must be its own.
+        batch_size: signals per step.
+        seed: random seed of the signals, the initial weights and the order.
+        callbacks: further callbacks, called after each epoch.
+        resume: whether to resume the run in the folder; the settings must be those of the run.
 
     Raises:
         FileError: the folder cannot be written, or holds a run already.

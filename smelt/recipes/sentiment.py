@@ -1,11 +1,12 @@
-"""Sentiment: sentences of film reviews, praise or blame, learned from nothing but 6,920 of them.
+"""Sentiment: is a sentence of a film review praise or blame? Learned from only 6,920 sentences.
 
-A bag of words and of pairs of neighbouring words: each has a vector, a sentence is the sum of its
-vectors over the root of their number, and a linear layer decides. While it learns, 60 % of the
-words and pairs are made unknown at random, so that no single one decides about a sentence, and half
-of the features are dropped. On so few sentences (SST-2) convolutions over them were no better, and
-took many times as long. Kind of network, shares, rate and epochs were chosen on the 872 sentences
-of "dev"; the test, 1,821 sentences, is read once, at the end.
+A bag of words and of pairs of neighboring words: each has a vector, a sentence is the sum of its
+vectors divided by the square root of their number, and a linear layer decides. In training, 60 % of
+the words and pairs are replaced by "unknown" at random, so that no single one decides about a
+sentence, and half of the features are dropped. On so few sentences (SST-2) convolutions were no
+better, and took many times as long. The network, these shares, the learning rate and the number of
+epochs were chosen on the 872 sentences of "dev"; the 1,821 test sentences are used only once, at
+the end.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ CLASSES = ["blame", "praise"]
 
 
 class Bag(nn.Module):
-    """The sum of the vectors of words and pairs over the root of their number; then two logits."""
+    """The sum of the vectors of words and pairs, divided by the root of their number; then two
+    logits.
+    """
 
     def __init__(self, words: int) -> None:
         self.embedding = nn.Embedding(words, WIDTH, padding_idx=PADDING)
@@ -53,13 +56,13 @@ class Bag(nn.Module):
 
 
 def words_and_pairs(sentence: str) -> list[str]:
-    """Returns the words of a sentence, and each two that stand side by side."""
+    """Returns the words of a sentence, and the pairs of neighboring words."""
     words = split_words(sentence)
     return [*words, *map(" ".join, pairwise(words))]
 
 
 def make_model(vocabulary: Vocabulary) -> Bag:
-    """Returns the network with fresh weights: (n, t) numbers of words to (n, 2) logits."""
+    """Returns the network with initial weights: (n, t) numbers of words to (n, 2) logits."""
     return Bag(len(vocabulary))
 
 
@@ -81,12 +84,13 @@ def run(
         folder: a new folder for weights, metrics, settings, the checkpoint and figures.
         epochs: passes over the training sentences.
         lr: learning rate at the start; it falls to 0 along half a cosine.
-        batch_size: sentences a step.
+        batch_size: sentences per step.
         samples: how many training sentences to use; all when None.
         data: the folder of the data sets.
-        seed: of the first weights, the order of the sentences and what is forgotten.
-        callbacks: whom else to tell about each epoch.
-        resume: whether to go on with the run in the folder; the settings must be its own.
+        seed: random seed of the initial weights, the order of the sentences and the words made
+            unknown.
+        callbacks: further callbacks, called after each epoch.
+        resume: whether to resume the run in the folder; the settings must be those of the run.
 
     Raises:
         FileError: the folder cannot be written, or holds a run already; or there are no data.

@@ -1,9 +1,10 @@
 """Tiny Shakespeare: a small GPT learns to write plays, character by character.
 
 A Transformer (4 blocks, 128 wide, 4 heads, 64 characters at a time) learns from the first 90 % of
-a million characters which character comes next. The last 10 % are held out: the loss is measured
-on all of them, cut into pieces of 64. The settings are those of nanoGPT for a CPU, but for a higher
-rate that falls to 0; there is no other text to test on. At the end the network writes a text.
+a million characters which character comes next. The last 10 % are held out: the loss is measured on
+all of them, cut into pieces of 64. The settings are those of nanoGPT for a CPU, except for a higher
+learning rate that falls to 0; there is no other text to test on. At the end the network writes a
+text.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ TEXT = "sample.txt"
 
 
 class GPT(nn.Module):
-    """Says of every place of a text which character may come next."""
+    """Predicts the next character at every position of a text."""
 
     def __init__(self, characters: int) -> None:
         layer = nn.TransformerEncoderLayer(
@@ -53,18 +54,18 @@ class GPT(nn.Module):
 
 
 def make_model(vocabulary: Vocabulary) -> GPT:
-    """Returns the network with fresh weights: (n, t) characters to (n, t, characters) logits."""
+    """Returns the network with initial weights: (n, t) characters to (n, t, characters) logits."""
     return GPT(len(vocabulary))
 
 
 def loss_of(logits: Tensor, following: Tensor) -> Tensor:
-    """Returns the mean cross-entropy of the characters that follow, (n, t)."""
+    """Returns the mean cross-entropy of the next characters, (n, t)."""
     return F.cross_entropy(logits.flatten(0, 1), following.flatten())
 
 
 def pairs(numbers: np.ndarray, stride: int) -> tuple[Tensor, Tensor]:
-    """Returns pieces (n, 64) of a text, from every `stride`th place on, and what follows at each
-    of their places. The pieces overlap in memory: none is copied.
+    """Returns pieces (n, 64) of a text, one from every `stride`th position on, and the next
+    character at each position. The pieces are views: none is copied.
     """
     every = np.lib.stride_tricks.sliding_window_view(numbers, LENGTH + 1)[::stride]
     pieces = smelt.from_numpy(every)
@@ -89,12 +90,12 @@ def run(
         folder: a new folder for weights, metrics, settings, the checkpoint, figures and the text.
         steps: how many steps; the loss on the held-out text is measured after every 250.
         lr: the highest learning rate; it rises over a tenth of the steps, then falls to 0.
-        batch_size: pieces of 64 characters a step.
-        temperature: of the text that is written: below 1 bolder characters are rarer.
+        batch_size: pieces of 64 characters per step.
+        temperature: of the text that is written: below 1, unlikely characters are rarer.
         data: the folder of the data sets.
-        seed: of the first weights, the pieces and the text that is written.
-        callbacks: whom else to tell about each epoch.
-        resume: whether to go on with the run in the folder; the settings must be its own.
+        seed: random seed of the initial weights, the pieces and the text that is written.
+        callbacks: further callbacks, called after each epoch.
+        resume: whether to resume the run in the folder; the settings must be those of the run.
 
     Raises:
         FileError: the folder cannot be written, or holds a run already; or there are no data.
@@ -150,14 +151,14 @@ def run(
 def write(
     model: GPT, vocabulary: Vocabulary, length: int, temperature: float, start: str = "\n"
 ) -> str:
-    """Returns a text that the network writes, in one native loop over its characters.
+    """Returns a text that the network writes, in one native loop over the characters.
 
     Args:
         model: of `make_model`.
         vocabulary: of the characters.
         length: how many characters.
-        temperature: the logits are divided by it: a low one chooses what is likely.
-        start: what stands before the text, 1 to 64 characters.
+        temperature: the logits are divided by it: a low temperature prefers likely characters.
+        start: the beginning, which the text continues, 1 to 64 characters.
     """
     given = vocabulary.encode(start)[-LENGTH:]
     seen = smelt.tensor([given + [0] * (LENGTH - len(given))])  # (1, 64): known, then unused

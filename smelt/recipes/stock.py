@@ -1,14 +1,14 @@
-"""Stock: a GRU forecasts tomorrow's price of Apple's shares, beside the forecast of no change.
+"""Stock: a GRU forecasts tomorrow's price of Apple's shares, compared with "no change".
 
-The 506 closing prices from February 2015 to February 2017 become relative changes from day to day
-(of logarithms). The network sees 20 of them and the changes of the traded volume, and says the
-next change of the price. The first 70 % of the days train; the next 15 % say when to stop and which
-epoch was best; the last 15 % test, once. The settings are ordinary ones and were not searched for.
+The 506 closing prices from February 2015 to February 2017 become daily changes of their logarithm.
+The network gets 20 of them and the changes of the traded volume, and predicts the next change of
+the price. The first 70 % of the days are for training; the next 15 % decide when to stop and which
+epoch was best; the last 15 % are for one test. The settings are common values, without a search.
 
-Expect nothing: the naive forecast, that tomorrow's price is today's, is hard to beat, and a ratio
-of errors near 1 says that the network has learned to say about zero. The share of days whose
-direction was right comes with its 95 % interval (Wilson's); as long as that holds 50 %, a coin
-would do.
+Do not expect a profit: the naive forecast, that tomorrow's price is today's, is hard to beat, and a
+ratio of errors near 1 means that the network has learned to predict almost no change. The share of
+days whose direction was right is given with its 95 % Wilson interval; as long as that contains 50
+%, a coin would do as well.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Forecaster(nn.Module):
 
 
 def make_model() -> Forecaster:
-    """Returns the network with fresh weights: changes (n, days, 2) to the next one (n, 1)."""
+    """Returns the network with initial weights: changes (n, days, 2) to the next one (n, 1)."""
     return Forecaster()
 
 
@@ -62,7 +62,7 @@ def moving_mean(prices: np.ndarray, days: int) -> np.ndarray:
 
 
 def wilson(right: int, count: int) -> tuple[float, float]:
-    """Returns the ends of Wilson's 95 % interval of a share, `right` out of `count`."""
+    """Returns the ends of the 95 % Wilson interval of a share, `right` out of `count`."""
     share, extra = right / count, SURE**2 / count
     center = (share + extra / 2) / (1 + extra)
     half = SURE * math.sqrt(share * (1 - share) / count + extra / (4 * count)) / (1 + extra)
@@ -85,14 +85,14 @@ def run(
 
     Args:
         folder: a new folder for weights, metrics, settings, the checkpoint and figures.
-        data: folder of the data sets; that of SMELT_DATA, or Smelt's own, when None.
-        days: that the network sees.
+        data: folder of the data sets; that of SMELT_DATA, or Smelt's cache, when None.
+        days: number of days that the network gets.
         epochs: passes over the training days at most; it ends 20 after the best one.
         lr: learning rate.
-        batch_size: days a step.
-        seed: of the first weights and the order.
-        callbacks: whom else to tell about each epoch.
-        resume: whether to go on with the run in the folder; the settings must be its own.
+        batch_size: days per step.
+        seed: random seed of the initial weights and the order.
+        callbacks: further callbacks, called after each epoch.
+        resume: whether to resume the run in the folder; the settings must be those of the run.
 
     Raises:
         FileError: the data are not there, or the folder cannot be written, or holds a run already.
@@ -149,7 +149,7 @@ def scaled(scale: StandardScaler, changes: np.ndarray) -> np.ndarray:
 def measured(
     today: np.ndarray, tomorrow: np.ndarray, forecast: np.ndarray
 ) -> dict[str, float | str]:
-    """Returns the figures of forecasts, each array (n,) in dollars."""
+    """Returns the results of forecasts, each array (n,) in dollars."""
     error, naive = (float(np.sqrt(((said - tomorrow) ** 2).mean())) for said in (forecast, today))
     moved = tomorrow != today
     right = int((np.sign(forecast - today) == np.sign(tomorrow - today))[moved].sum())

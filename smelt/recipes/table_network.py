@@ -14,14 +14,14 @@ EMBEDDED = 4  # numbers that stand for a category
 
 
 class TableNetwork(nn.Module):
-    """Takes what `smelt.data.Preprocessing` makes of a table.
+    """A network for the tensors that `smelt.data.Preprocessing` makes from a table.
 
     Args:
         numbers: columns of numbers.
-        cardinalities: places of each column of categories.
+        cardinalities: number of categories of each column of categories.
         width: of the two hidden layers.
-        outputs: numbers that come out; of one alone shape (n,).
-        dropout: share of the hidden numbers that a training step leaves out.
+        outputs: number of outputs; with a single one the shape is (n,).
+        dropout: share of the hidden units that a training step drops.
     """
 
     def __init__(
@@ -45,8 +45,8 @@ class TableNetwork(nn.Module):
 
 
 def flat(tensors: dict[str, Tensor], cardinalities: Sequence[int]) -> Tensor:
-    """Returns numbers and categories, each a row of zeros with a one, side by side: for models that
-    take one array (n, features).
+    """Returns numbers and one-hot encoded categories, concatenated: for models that take one array
+    (n, features).
     """
     categories = tensors["categories"]
     parts = [smelt.one_hot(categories[:, i], n) for i, n in enumerate(cardinalities)]

@@ -1,15 +1,15 @@
-"""Titanic: a multilayer perceptron tells who of 891 passengers survived, by cross-validation.
+"""Titanic: a multilayer perceptron predicts who of 891 passengers survived, by cross-validation.
 
-Of a passenger it gets class, sex, age, brothers, sisters and spouse aboard, parents and children
-aboard, fare, harbor, and the title in the name (Mr, Mrs, Miss, Master, or another). Ages are
-missing for 177; what is filled in, scaled and numbered is taken from the training rows of each
-fold.
+Its inputs are a passenger's class, sex, age, number of siblings and spouses aboard, number of
+parents and children aboard, fare, harbor, and the title in the name (Mr, Mrs, Miss, Master, or
+another). Ages are missing for 177; filled-in values, scaling and encoding are computed from the
+training rows of each fold.
 
-First a network learns all passengers, which is kept in the folder. Then five networks each learn
-four fifths of them and are tested on the other fifth; the accuracy is that of all 891 answers. With
-so few passengers the folds matter: other seeds give about one point more or less. Settings were
-fixed beforehand. Logistic regression stands beside, on the same folds; on so few rows it is as
-good.
+First one network is trained on all passengers, and saved in the folder. Then five networks are each
+trained on four fifths of them and tested on the remaining fifth; the accuracy is that of all 891
+predictions. With so few passengers the folds matter: other seeds give about one percentage point
+more or less. Settings were fixed beforehand. Logistic regression is evaluated on the same folds for
+comparison; on so few rows it is as good.
 """
 
 from __future__ import annotations
@@ -59,15 +59,15 @@ def title(name: str) -> str:
 
 
 def load(folder: DataFolder) -> Table:
-    """Returns the columns that the network gets, and who survived."""
+    """Returns the columns that the network gets, and which passengers survived."""
     table = load_titanic(folder)
     added = {"Title": [title(name) for name in table["Name"]], "Fare": np.log1p(table["Fare"])}
     return table.with_columns(added).select(*COLUMNS, TARGET)
 
 
 def folds(table: Table, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields the rows to train on and those to test with, each row tested once, with the same share
-    of survivors in each fold.
+    """Yields the rows for training and those for testing, so that each row is tested once, with the
+    same share of survivors in each fold.
     """
     random, survived = np.random.default_rng(seed), np.asarray(table[TARGET])
     order = random.permutation(len(table))
@@ -78,7 +78,9 @@ def folds(table: Table, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def make_model(prepare: Preprocessing) -> TableNetwork:
-    """Returns the network for the columns of a table with fresh weights; it gives logits (n, 2)."""
+    """Returns the network for the columns of a table with initial weights; it gives logits (n,
+    2).
+    """
     numbers = len(prepare.get_feature_names_out()["numbers"])
     return TableNetwork(numbers, prepare.cardinalities, WIDTH, CLASSES, DROPOUT)
 
@@ -98,13 +100,13 @@ def run(
 
     Args:
         folder: a new folder for weights, metrics, settings, the checkpoint and figures.
-        data: folder of the data sets; that of SMELT_DATA, or Smelt's own, when None.
+        data: folder of the data sets; that of SMELT_DATA, or Smelt's cache, when None.
         epochs: passes over the passengers.
         lr: learning rate at the start; it falls to 0 along half a cosine.
-        batch_size: passengers a step.
-        seed: of the folds, the first weights and the order.
-        callbacks: whom else to tell about each epoch.
-        resume: whether to go on with the run in the folder; the settings must be its own.
+        batch_size: passengers per step.
+        seed: random seed of the folds, the initial weights and the order.
+        callbacks: further callbacks, called after each epoch.
+        resume: whether to resume the run in the folder; the settings must be those of the run.
 
     Raises:
         FileError: the data are not there, or the folder cannot be written, or holds a run already.
@@ -176,7 +178,7 @@ def learn(
 
 
 def logistic(prepare: Preprocessing, training: Table, test: Table) -> np.ndarray:
-    """Returns what logistic regression on the same columns says of the rows of `test`, (n,)."""
+    """Returns the predictions of logistic regression on the same columns for `test`, (n,)."""
     x, x_test = (
         flat(prepare.transform(table), prepare.cardinalities) for table in (training, test)
     )

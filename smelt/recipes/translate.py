@@ -1,13 +1,12 @@
 """Translate: captions of images, from English into French.
 
-Two networks, of which `model` chooses one: a Transformer, and an LSTM that reads in both directions
-with one that writes and attends to what was read. They learn 29,000 pairs of captions (Multi30k),
-divided into 4,000 pieces of words that both languages share; the pieces are learned from the
-training pairs (byte-pair encoding, by the library `tokenizers`). Sizes are those of small networks
-in the literature on these captions; the 1,014 pairs for validation tell how it goes. At the end the
-network translates the 1,000 captions of the test of 2016, looking for the most probable sentence
-with a beam, and sacrebleu compares them with the French ones as people wrote them: BLEU with upper
-and lower case.
+`model` chooses one of two networks: a Transformer, or a bidirectional LSTM encoder and an LSTM
+decoder with attention. They are trained on 29,000 pairs of captions (Multi30k), divided into 4,000
+subwords that both languages share; the subwords are learned from the training pairs (byte-pair
+encoding, by the library `tokenizers`). Sizes are those of small networks in the literature on these
+captions; progress is measured on the 1,014 validation pairs. At the end the network translates the
+1,000 captions of the 2016 test set by beam search, and sacrebleu compares them with the original
+French captions: BLEU with upper and lower case.
 """
 
 from __future__ import annotations
@@ -72,15 +71,16 @@ class Transformer(nn.Module):
         )  # (n, t, 128)
 
     def begin(self, source: Tensor, length: int) -> Any:
-        """Returns the state in front of the first token: what each block has seen of the places so
-        far, how many these are, what was read.
+        """Returns the state before the first token: what each block has computed for the positions
+        so far, their number, and the encoded source.
         """
         seen = [smelt.zeros(len(source), length, WIDTH) for _ in range(LAYERS)]
         return seen, smelt.zeros(len(source)).long(), *self.encode(source)
 
     def step(self, token: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Returns logits (n, tokens) of what follows a token (n,), and the next state: the decoder
-        at one place, without dropout; what it has seen of the others is kept.
+        """Returns logits (n, tokens) of the token after a token (n,), and the next state: the
+        decoder at one position, without dropout; what it has computed for the other positions is
+        kept.
         """
         seen, place, memory, padding = state
         places, place = smelt.arange(seen[0].shape[1]), place.unsqueeze(1)
@@ -101,8 +101,8 @@ class Transformer(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """An LSTM reads the source in both directions, one writes; at each place it attends to all that
-    was read (Luong et al. 2015), and both together say what follows.
+    """One LSTM reads the source in both directions, another writes; at each position it attends to
+    the encoded source (Luong et al. 2015), and both together predict the next token.
     """
 
     def __init__(self, tokens: int) -> None:
@@ -129,14 +129,14 @@ class Recurrent(nn.Module):
         return F.linear(self.dropout(self.combine(both).tanh()), self.embedding.weight)
 
     def begin(self, source: Tensor, length: int = 0) -> Any:
-        """Returns the state in front of the first token: the LSTM's h and c, the memory."""
+        """Returns the state before the first token: the LSTM's h and c, and the memory."""
         padding = source == PADDING
         memory, (h, c) = self.encoder(self.embed(source), None, (~padding).sum(1))
         h, c = (x.transpose(0, 1).reshape(-1, 1, 2 * WIDTH) for x in (h, c))  # (n, 1, 256)
         return h, c, self.dropout(memory), padding
 
     def step(self, token: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Returns logits (n, tokens) of what follows a token (n,), and the next state."""
+        """Returns logits (n, tokens) of the token after a token (n,), and the next state."""
         h, c, memory, padding = state
         before = h.transpose(0, 1), c.transpose(0, 1)
         y, (h, c) = self.decoder.step(self.embed(token), before)  # (n, 256)
@@ -148,19 +148,21 @@ MODELS: dict[str, type[Transformer | Recurrent]] = {"transformer": Transformer, 
 
 
 def make_model(model: str, tokenizer: Tokenizer) -> Transformer | Recurrent:
-    """Returns the network with fresh weights: (n, s) and (n, t) tokens to (n, t, tokens) logits."""
+    """Returns the network with initial weights: (n, s) and (n, t) tokens to (n, t, tokens)
+    logits.
+    """
     return MODELS[model](len(tokenizer))
 
 
 def loss_of(logits: Tensor, following: Tensor) -> Tensor:
-    """Returns the mean cross-entropy of the tokens that follow, (n, t), without padding."""
+    """Returns the mean cross-entropy of the next tokens, (n, t), without padding."""
     return F.cross_entropy(
         logits.flatten(0, 1), following.flatten(), ignore_index=PADDING, label_smoothing=SMOOTHING
     )
 
 
 def learn_pieces(texts: Sequence[str]) -> Tokenizer:
-    """Returns a tokenizer that has learned which pieces of words are frequent in some texts."""
+    """Returns a tokenizer trained on texts, by byte-pair encoding."""
     try:
         import tokenizers
     except ImportError:
@@ -180,7 +182,7 @@ def learn_pieces(texts: Sequence[str]) -> Tokenizer:
 
 
 def loader_of(pairs: Sequence[Pair], tokenizer: Tokenizer, batches: Any) -> DataLoader:
-    """Returns batches: what the network gets, (n, s) and (n, t), and what it shall say, (n, t)."""
+    """Returns batches: the network's inputs, (n, s) and (n, t), and its targets, (n, t)."""
 
     def collate(pairs: Sequence[Pair]) -> tuple[tuple[Tensor, Tensor], Tensor]:
         length = rounded(max(len(side) for pair in pairs for side in pair), GRID)
@@ -196,12 +198,12 @@ def rounded(length: int, to: int) -> int:
 
 
 def lengths_of(pairs: Sequence[Sequence[list[int]]]) -> np.ndarray:
-    """Returns of each pair the length of the longer sentence."""
+    """Returns the length of the longer sentence of each pair."""
     return np.array([max(map(len, pair)) for pair in pairs])
 
 
 def in_order(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Returns the numbers of pairs in batches of about one length, the short ones first."""
+    """Returns the indices of pairs in batches of similar length, the short ones first."""
     order = np.argsort(lengths, kind="stable")
     return np.split(order, range(batch_size, len(order), batch_size))
 
@@ -223,20 +225,20 @@ def run(
     """Trains on pairs of captions, translates those of the test, and keeps everything in a folder.
 
     Args:
-        folder: a new folder for weights, metrics, settings, the checkpoint, figures, the pieces of
-            words and the translations.
+        folder: a new folder for weights, metrics, settings, the checkpoint, figures, the tokenizer
+            and the translations.
         model: the network.
         epochs: passes over the training pairs.
         lr: the highest learning rate; it rises over a tenth of the steps, then falls to 0. When
-            None 0.004 of the Transformer and 0.002 of the LSTM, which the perplexity of the
-            validation pairs prefers to 0.004.
-        batch_size: pairs a step.
-        beam_width: how many sentences are kept while a translation is looked for.
+            None, 0.004 for the Transformer and 0.002 for the LSTM, whose validation perplexity is
+            better than with 0.004.
+        batch_size: pairs per step.
+        beam_width: how many sentences the beam search keeps.
         samples: how many training pairs to use, and test sentences to translate; all when None.
         data: the folder of the data sets.
-        seed: of the first weights, the order of the pairs and dropout.
-        callbacks: whom else to tell about each epoch.
-        resume: whether to go on with the run in the folder; the settings must be its own.
+        seed: random seed of the initial weights, the order of the pairs and dropout.
+        callbacks: further callbacks, called after each epoch.
+        resume: whether to resume the run in the folder; the settings must be those of the run.
 
     Raises:
         FileError: the folder cannot be written, or holds a run already; or there are no data.
@@ -310,16 +312,16 @@ def encoded(tokenizer: Tokenizer, english: Sequence[str], french: Sequence[str])
 def translate(
     model: Transformer | Recurrent, tokenizer: Tokenizer, texts: Sequence[str], beam_width: int = 5
 ) -> list[str]:
-    """Returns the translations that a network gives to texts.
+    """Returns a network's translations of texts.
 
-    Of the sentences that a beam has kept the one counts that is most probable a token: longer ones
-    are not at a disadvantage.
+    Of the sentences in the beam, the one with the highest mean log-probability per token is
+    returned: longer ones are not at a disadvantage.
 
     Args:
         model: of `make_model`.
-        tokenizer: with which it has learned.
+        tokenizer: the one used in training.
         texts: in English.
-        beam_width: how many sentences are kept at each place.
+        beam_width: how many sentences are kept at each position.
     """
     rows = [tokenizer.encode(text) for text in texts]
     said: list[str] = [""] * len(rows)

@@ -1,4 +1,4 @@
-"""Several runs beside each other as one web page."""
+"""Several runs side by side as one web page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOT_COMPARED = ("epoch", "seconds")
 
 
 def comparison_page(runs: Sequence[Run]) -> str:
-    """Returns the HTML of a page that shows runs beside each other.
+    """Returns the HTML of a page that shows runs side by side.
 
     Args:
         runs: what `read_run` returned, at least two.
@@ -47,7 +47,7 @@ def comparison_page(runs: Sequence[Run]) -> str:
 
 
 def run_names(runs: Sequence[Run]) -> list[str]:
-    """Returns a name for each run: that of its folder, or its path where two have the same."""
+    """Returns a name for each run: that of its folder, or its path if two have the same name."""
     names = [run.name for run in runs]
     paths = [printable(str(run.path)) for run in runs]
     chosen = [
@@ -60,7 +60,9 @@ def run_names(runs: Sequence[Run]) -> list[str]:
 
 
 def comparison_table(runs: Sequence[Run]) -> TableOf:
-    """Returns a row for each run: its epochs, time, the best of each figure, and its results."""
+    """Returns a row for each run: its epochs, time, the best value of each metric, and its
+    results.
+    """
     figures = dict.fromkeys(
         name for run in runs for row in run.rows for name in row if name not in NOT_COMPARED
     )

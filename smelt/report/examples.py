@@ -1,4 +1,4 @@
-"""What a report says of single samples: how often classes are mixed up, and what went worst."""
+"""What a report says about single samples: confused classes, and the worst samples."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ NAMED = 12  # numbers of an input that are written out
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A sample that went wrong.
+    """A sample with a wrong prediction.
 
     Attributes:
-        true: what is right.
-        said: what was predicted.
-        sure: how probable the model held it, or how far off it was.
-        picture: of the input, where it is one.
-        text: of the input, where it is text or a few numbers.
+        true: the true value.
+        said: the prediction.
+        sure: the probability that the model gave to it, or its error.
+        picture: the input, if it is a picture.
+        text: the input, if it is text or a few numbers.
     """
 
     true: str
@@ -126,7 +126,7 @@ def _estimated(found: Predictions) -> dict[str, Any]:
 
 
 def worst(found: Predictions) -> list[Example]:
-    """Returns the samples that went worst, the worst first."""
+    """Returns the worst samples, the worst first."""
     return list(_examples(found))
 
 

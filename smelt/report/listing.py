@@ -1,4 +1,4 @@
-"""The runs in a folder, a line each."""
+"""The runs in a folder, one line each."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["list_runs"]
 
 
 def list_runs(folder: str | os.PathLike[str]) -> TableOf:
-    """Returns the runs that lie in a folder, the latest first: what each is, how far it came, its
-    best figure, and whether something in it is damaged.
+    """Returns the runs in a folder, the latest first: what each is, its progress, its best metric,
+    and whether something in it is damaged.
 
     Args:
-        folder: whose folders are looked at; a run itself is a list of one.
+        folder: the folder that contains run folders; a run folder itself is a list of one.
 
     Raises:
         FileError: there is no such folder, or no run in it.

@@ -80,7 +80,7 @@ def _is_long(value: Any) -> bool:
 
 
 def figures_of(run: Run) -> list[tuple[str, str]]:
-    """Returns what came of a run, by name: with what it ended, and the best of each figure."""
+    """Returns the results of a run, by name: the final values, and the best of each metric."""
     named = {
         str(name).replace("_", " "): number(value) if isinstance(value, float) else shown(value)
         for name, value in run.result.items()
@@ -102,8 +102,8 @@ def figures_of(run: Run) -> list[tuple[str, str]]:
 
 
 def best_of(run: Run, name: str) -> tuple[float, float] | None:
-    """Returns the epoch and the value of the lowest loss, or of another figure that falls where it
-    is better, or else of the highest; None where it is never finite.
+    """Returns the epoch and the best value of a metric: the lowest for losses and errors, else the
+    highest; None if it is never finite.
     """
     known = [
         (row.get("epoch", place), row[name])
@@ -116,7 +116,7 @@ def best_of(run: Run, name: str) -> tuple[float, float] | None:
 
 
 def curves_of(run: Run) -> list[Picture]:
-    """Returns a picture of the loss, and one of each other figure of the epochs."""
+    """Returns a plot of the loss, and one of each other metric of the epochs."""
     rows = [row for row in run.rows if row]
     names = drawn_figures(rows) if rows else []
     return [pictured(plot.curves(rows, [name]), f"{title_of(name)} by epoch") for name in names]

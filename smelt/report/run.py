@@ -1,7 +1,8 @@
-"""What a run folder holds, as far as it can be read: a report is wanted most of a run that failed.
+"""Reads a run folder as far as possible: a report is needed most for a run that failed.
 
-A run folder may come from a stranger, or from a crash. Nothing in it is run or imported, no path in
-it is followed, no link either; and what is missing or damaged is named, beside all that is whole.
+A run folder may come from a stranger, or from a crash. Nothing in it is run or imported, and no
+path or link in it is followed. Everything that can be read is shown, and what is missing or damaged
+is named.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ class Run:
     Attributes:
         path: the folder.
         config: the settings.
-        rows: the figures of each finished epoch; nan for what was not finite.
-        summary: what was trained, on what; empty in the folder of a loop of one's own.
+        rows: the metrics of each finished epoch; nan for numbers that were not finite.
+        summary: what was trained, on what; empty in the folder of the user's own loop.
         times: where the time of each call of `fit` went.
-        result: the figures with which a recipe ended.
-        examined: what `smelt fit` found out about a table's model.
-        predictions: for held-out or test data; None where none are kept.
-        problems: what is damaged, a sentence each.
-        missing: what is not there, and what that means, a sentence each.
+        result: the results of a recipe.
+        examined: the evaluation of a table's model by `smelt fit`.
+        predictions: for held-out or test data; None if none are saved.
+        problems: what is damaged, one sentence each.
+        missing: what is not there, and what that means, one sentence each.
     """
 
     path: Path
@@ -70,18 +71,18 @@ class Run:
 
     @property
     def seconds(self) -> float | None:
-        """How long it took: all of it where that is known, else the steps of finished epochs."""
+        """How long it took: the total time if that is known, else the steps of finished epochs."""
         whole = [row["seconds"] for row in self.times if "seconds" in row]
         steps = [row["seconds"] for row in self.rows if math.isfinite(row.get("seconds", math.nan))]
         return sum(whole) if whole else sum(steps) if steps else None
 
 
 def read_run(path: str | os.PathLike[str], predictions: bool = True) -> Run:
-    """Returns what a run folder holds.
+    """Returns the contents of a run folder.
 
     Args:
         path: the folder.
-        predictions: whether these are read too.
+        predictions: whether to read the predictions too.
 
     Raises:
         FileError: there is no such folder, or it has neither config.json nor metrics.jsonl.
@@ -224,7 +225,7 @@ def _predictions(run: Run) -> Predictions | None:
 
 
 def printable(text: str) -> str:
-    """Returns a text in which what cannot be printed is written as Python escapes it."""
+    """Returns a text in which unprintable characters are escaped as in Python."""
     return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 

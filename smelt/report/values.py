@@ -1,4 +1,4 @@
-"""Values of a run as a reader wants to see them."""
+"""Values of a run, formatted for readers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TableOf:
     Attributes:
         header: of the columns.
         rows: a text for each column.
-        numbers: the places of the columns that hold numbers.
+        numbers: the indices of the columns that hold numbers.
     """
 
     header: Sequence[str]
@@ -30,7 +30,7 @@ class TableOf:
 
 
 def number(value: float | None) -> str:
-    """Returns a figure: four digits, "not finite", or nothing where there is none."""
+    """Returns a number as text: four digits, "not finite", or nothing if there is none."""
     if value is None:
         return ""
     if not math.isfinite(value):
@@ -39,7 +39,7 @@ def number(value: float | None) -> str:
 
 
 def shown(value: Any) -> str:
-    """Returns any value of a JSON file as one text, cut where it is long."""
+    """Returns any value of a JSON file as a text, shortened if it is long."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -59,7 +59,7 @@ def _cut(text: str) -> str:
 
 
 def settings_of(config: Mapping[str, Any], depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Yields the settings of a run: name and value; those within each other as "outer inner"."""
+    """Yields the settings of a run: name and value; nested ones as "outer inner"."""
     for name, value in config.items():
         if isinstance(value, Mapping) and value and depth < DEEP:
             yield from ((f"{name} {inner}", text) for inner, text in settings_of(value, depth + 1))
@@ -80,6 +80,6 @@ def duration(seconds: float | None) -> str:
 
 
 def title_of(name: str) -> str:
-    """Returns the name of a figure of the epochs in words: "held-out f1" of "held_out_f1"."""
+    """Returns the name of a metric of the epochs in words: "held-out f1" of "held_out_f1"."""
     words = name.replace("held_out_", "held-out ", 1).replace("_", " ")
     return words if words.isprintable() else words.encode("unicode_escape").decode()

@@ -1,4 +1,4 @@
-"""Estimators of scikit-learn that are trained by Smelt; they take the extra `sklearn`."""
+"""Estimators of scikit-learn that are trained by Smelt; they need the extra `sklearn`."""
 
 from importlib.util import find_spec
 

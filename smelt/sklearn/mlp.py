@@ -22,35 +22,35 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     """A classifier of fully connected layers, with the arguments, attributes and rules of
     scikit-learn's.
 
-    The same `random_state` gives the same first weights and the same batches as scikit-learn's, and
-    so, but for rounding, the same training.
+    The same `random_state` gives the same initial weights and the same batches as in scikit-learn,
+    and so, except for rounding, the same training.
 
     Args:
         hidden_layer_sizes: units of each hidden layer.
         activation: of the hidden layers: "identity", "logistic", "tanh" or "relu".
-        solver: "adam" or "sgd"; "lbfgs" is refused.
+        solver: "adam" or "sgd"; "lbfgs" is an error.
         alpha: factor of half the sum of squares of the weights, divided by the samples of a batch.
-        batch_size: samples a step; "auto" is 200, or all if there are fewer.
+        batch_size: samples per step; "auto" is 200, or all if there are fewer.
         learning_rate: of "sgd": "constant"; "invscaling", `learning_rate_init / t^power_t` after t
-            samples; "adaptive", divided by 5 whenever the training does not get better.
+            samples; "adaptive", divided by 5 whenever the training does not improve.
         learning_rate_init: the first learning rate.
         power_t: of "invscaling".
-        max_iter: epochs, at most.
-        shuffle: whether each epoch has an order of its own.
-        random_state: a seed, a RandomState, or None: of the first weights, what is held out, and
-            the order.
-        tol: how much better counts as better.
+        max_iter: maximum number of epochs.
+        shuffle: whether each epoch has its own order.
+        random_state: a seed, a RandomState, or None; it determines the initial weights, the
+            held-out samples and the order.
+        tol: minimum change that counts as an improvement.
         verbose: whether to print the loss of each epoch.
-        warm_start: whether `fit` goes on from the weights that are there.
+        warm_start: whether `fit` continues from the current weights.
         momentum: of "sgd".
-        nesterovs_momentum: whether "sgd" looks one step ahead.
+        nesterovs_momentum: whether "sgd" uses Nesterov momentum.
         early_stopping: whether the score of held-out samples decides when to stop, and the weights
             of the best epoch are kept.
-        validation_fraction: the share of samples that are held out then.
+        validation_fraction: the share of samples that are held out for that.
         beta_1: of "adam": factor of the running mean of gradients.
         beta_2: of "adam": factor of the running mean of their squares.
-        epsilon: of "adam": keeps the division finite.
-        n_iter_no_change: epochs that are borne without getting better.
+        epsilon: of "adam": added so that the division stays finite.
+        n_iter_no_change: number of epochs without an improvement after which training ends.
 
     Attributes:
         classes_: (classes,), the labels, sorted.
@@ -61,13 +61,13 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         best_loss_: the smallest of them; None with early stopping.
         validation_scores_: the score of each epoch with early stopping, else None.
         best_validation_score_: the best of them, else None.
-        n_iter_: epochs made by the last fit.
+        n_iter_: number of epochs of the last fit.
         t_: samples seen.
-        n_layers_: layers, with those of inputs and outputs.
+        n_layers_: number of layers, including those of inputs and outputs.
         n_outputs_: units of the last layer.
         out_activation_: its activation: "softmax", "logistic", "identity" or "exp".
-        n_features_in_: features that were seen in `fit`.
-        feature_names_in_: their names, where all are str.
+        n_features_in_: number of features in `fit`.
+        feature_names_in_: their names, if all are str.
 
     Example:
         >>> from sklearn.datasets import load_iris
@@ -129,13 +129,13 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         self.n_iter_no_change = n_iter_no_change
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
-        """Goes on with one pass over some samples.
+        """Continues with one pass over some samples.
 
         Args:
             X: (n, features).
             y: (n,) or (n, labels).
             sample_weight: (n,), how much each sample counts.
-            classes: all labels that there will be; wanted by the first call.
+            classes: all possible labels; required in the first call.
 
         Raises:
             ArgumentError: `early_stopping` is on, or `y` has other labels, or it is the first call
@@ -158,8 +158,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         return self._fit(X, y, sample_weight, is_part=True)
 
     def predict(self, X: Any) -> np.ndarray:
-        """Returns the most probable class of each sample, (n,); of labels that do not exclude each
-        other those that are more probable than not, (n, labels).
+        """Returns the most probable class of each sample, (n,); for multilabel targets the labels
+        with a probability above 0.5, (n, labels).
 
         Args:
             X: (n, features).
@@ -244,36 +244,36 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     """A regressor of fully connected layers, with the arguments, attributes and rules of
     scikit-learn's.
 
-    The same `random_state` gives the same first weights and the same batches as scikit-learn's, and
-    so, but for rounding, the same training.
+    The same `random_state` gives the same initial weights and the same batches as in scikit-learn,
+    and so, except for rounding, the same training.
 
     Args:
         loss: "squared_error", or "poisson" for counts and other targets of at least 0.
         hidden_layer_sizes: units of each hidden layer.
         activation: of the hidden layers: "identity", "logistic", "tanh" or "relu".
-        solver: "adam" or "sgd"; "lbfgs" is refused.
+        solver: "adam" or "sgd"; "lbfgs" is an error.
         alpha: factor of half the sum of squares of the weights, divided by the samples of a batch.
-        batch_size: samples a step; "auto" is 200, or all if there are fewer.
+        batch_size: samples per step; "auto" is 200, or all if there are fewer.
         learning_rate: of "sgd": "constant"; "invscaling", `learning_rate_init / t^power_t` after t
-            samples; "adaptive", divided by 5 whenever the training does not get better.
+            samples; "adaptive", divided by 5 whenever the training does not improve.
         learning_rate_init: the first learning rate.
         power_t: of "invscaling".
-        max_iter: epochs, at most.
-        shuffle: whether each epoch has an order of its own.
-        random_state: a seed, a RandomState, or None: of the first weights, what is held out, and
-            the order.
-        tol: how much better counts as better.
+        max_iter: maximum number of epochs.
+        shuffle: whether each epoch has its own order.
+        random_state: a seed, a RandomState, or None; it determines the initial weights, the
+            held-out samples and the order.
+        tol: minimum change that counts as an improvement.
         verbose: whether to print the loss of each epoch.
-        warm_start: whether `fit` goes on from the weights that are there.
+        warm_start: whether `fit` continues from the current weights.
         momentum: of "sgd".
-        nesterovs_momentum: whether "sgd" looks one step ahead.
+        nesterovs_momentum: whether "sgd" uses Nesterov momentum.
         early_stopping: whether the score of held-out samples decides when to stop, and the weights
             of the best epoch are kept.
-        validation_fraction: the share of samples that are held out then.
+        validation_fraction: the share of samples that are held out for that.
         beta_1: of "adam": factor of the running mean of gradients.
         beta_2: of "adam": factor of the running mean of their squares.
-        epsilon: of "adam": keeps the division finite.
-        n_iter_no_change: epochs that are borne without getting better.
+        epsilon: of "adam": added so that the division stays finite.
+        n_iter_no_change: number of epochs without an improvement after which training ends.
 
     Attributes:
         coefs_: weights of each layer, (inputs, outputs).
@@ -283,13 +283,13 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         best_loss_: the smallest of them; None with early stopping.
         validation_scores_: the score of each epoch with early stopping, else None.
         best_validation_score_: the best of them, else None.
-        n_iter_: epochs made by the last fit.
+        n_iter_: number of epochs of the last fit.
         t_: samples seen.
-        n_layers_: layers, with those of inputs and outputs.
+        n_layers_: number of layers, including those of inputs and outputs.
         n_outputs_: units of the last layer.
         out_activation_: its activation: "softmax", "logistic", "identity" or "exp".
-        n_features_in_: features that were seen in `fit`.
-        feature_names_in_: their names, where all are str.
+        n_features_in_: number of features in `fit`.
+        feature_names_in_: their names, if all are str.
 
     Example:
         >>> from sklearn.datasets import make_regression
@@ -351,7 +351,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         self.n_iter_no_change = n_iter_no_change
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Goes on with one pass over some samples.
+        """Continues with one pass over some samples.
 
         Args:
             X: (n, features).

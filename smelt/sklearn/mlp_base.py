@@ -1,4 +1,4 @@
-"""What `MLPClassifier` and `MLPRegressor` share: scikit-learn's rules for training a network."""
+"""The base of `MLPClassifier` and `MLPRegressor`: scikit-learn's rules for training a network."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ SMALLEST_RATE = 1e-6  # of learning rates that adapt
 class MultilayerPerceptron(BaseEstimator):
     """The base of both estimators; arguments, attributes and rules are scikit-learn's.
 
-    Every batch has one size: the last of an epoch is filled up with a row of weight 0. So one
-    compiled step serves every training of the same layers, whatever its other settings and however
-    many samples it has.
+    Every batch has the same size: the last of an epoch is padded with rows of weight 0. So one
+    compiled step serves every training of the same layers, with any other settings and any number
+    of samples.
     """
 
     hidden_layer_sizes: Any  # int or a sequence of them
@@ -90,13 +90,13 @@ class MultilayerPerceptron(BaseEstimator):
 
         Args:
             X: (n, features), float32 or float64, in which the network then computes; other numbers
-                become float64. A sparse matrix is made a dense one.
+                become float64. A sparse matrix is converted to a dense one.
             y: (n,) or (n, outputs).
             sample_weight: (n,), how much each sample counts.
 
         Raises:
             ArgumentError: a setting is out of range, or `solver` is "lbfgs".
-            ValueError: the data are not what scikit-learn takes.
+            ValueError: scikit-learn does not accept the data.
             NumericsError: weights are not finite after training.
         """
         return self._fit(X, y, sample_weight, is_part=False)

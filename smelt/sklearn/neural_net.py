@@ -25,11 +25,11 @@ __all__ = ["NeuralNetClassifier", "NeuralNetRegressor"]
 class NeuralNetClassifier(ClassifierMixin, NeuralNet):
     """A module as a classifier.
 
-    The module gives logits (n, classes) for the default criterion, as for `nn.NLLLoss` their
-    logarithms of probabilities; (n, 1) or (n,) for `nn.BCEWithLogitsLoss` and `nn.BCELoss`.
+    The module returns logits (n, classes) for the default criterion, log-probabilities for
+    `nn.NLLLoss`; (n, 1) or (n,) for `nn.BCEWithLogitsLoss` and `nn.BCELoss`.
 
     Args:
-        module: a class or function that makes a Module, and gets the arguments `module__...`; where
+        module: a class or function that returns a Module, and gets the arguments `module__...`; if
             it has arguments `n_features` or `n_outputs`, these are filled in from the data. Or a
             Module, a copy of which is trained.
         criterion: a loss of `smelt.nn` (its arguments are `criterion__...`), or a function
@@ -37,21 +37,21 @@ class NeuralNetClassifier(ClassifierMixin, NeuralNet):
         optimizer: a class of `smelt.optim`; its arguments are `optimizer__...`.
         lr: the learning rate.
         max_epochs: passes over the data.
-        batch_size: samples a batch.
-        shuffle: whether each pass has an order of its own.
-        train_split: what is held out and measured after each epoch: None, a share of the samples,
-            an object with `split(X, y)` whose first split it is, or other data `(X, y)`.
+        batch_size: samples per batch.
+        shuffle: whether each pass has its own order.
+        train_split: what is held out and measured after each epoch: None, a fraction of the
+            samples, an object with `split(X, y)` whose first split it is, or other data `(X, y)`.
         scheduler: a class of `smelt.optim.lr_scheduler`; its arguments are `scheduler__...`.
-        scheduler_interval: whether it goes on after each "epoch" or each "step".
-        max_grad_norm: the longest that the gradient of all parameters together may be.
+        scheduler_interval: whether it is stepped after each "epoch" or each "step".
+        max_grad_norm: the norm to which the gradient of all parameters together is clipped.
         callbacks: of `smelt.train`, such as EarlyStopping; each fit gets copies.
-        predict_nonlinearity: what makes probabilities
-            of the module's outputs: "auto", as the criterion says; None, nothing; or a function.
+        predict_nonlinearity: what turns the module's outputs into probabilities: "auto" (follows
+            from the criterion), None, or a function.
         dtype: of the inputs and the module; None leaves both as they are.
-        warm_start: whether `fit` goes on with the module that is there.
-        random_state: a seed, a RandomState, or None: of the first weights, the order, dropout, and
-            what is held out.
-        verbose: whether to show how far the training is.
+        warm_start: whether `fit` continues with the current module.
+        random_state: a seed, a RandomState, or None; it determines the initial weights, the order,
+            dropout, and the held-out samples.
+        verbose: whether to show the progress.
         **routed: arguments of module, criterion, optimizer and scheduler, such as
             `module__width=64`.
 
@@ -59,11 +59,11 @@ class NeuralNetClassifier(ClassifierMixin, NeuralNet):
         classes_: (classes,), the labels, sorted.
         module_: the trained module.
         criterion_, optimizer_, scheduler_: what it was trained with.
-        callbacks_: the callbacks that were told.
+        callbacks_: the callbacks of the last fit.
         history_: the epochs, a `smelt.train.History`.
-        n_iter_: how many there were.
-        n_features_in_: features that were seen in `fit`.
-        feature_names_in_: their names, where all are str.
+        n_iter_: number of epochs.
+        n_features_in_: number of features in `fit`.
+        feature_names_in_: their names, if all are str.
 
     Raises:
         ArgumentTypeError: an argument that neither the estimator nor one of its parts has.
@@ -127,12 +127,12 @@ class NeuralNetClassifier(ClassifierMixin, NeuralNet):
         )
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Goes on with one pass over some samples.
+        """Continues with one pass over some samples.
 
         Args:
             X: (n, ...).
             y: (n,).
-            classes: all labels that there will be; wanted by the first call.
+            classes: all possible labels; required in the first call.
             sample_weight: (n,), how much each sample counts.
 
         Raises:
@@ -225,10 +225,10 @@ class NeuralNetClassifier(ClassifierMixin, NeuralNet):
 class NeuralNetRegressor(RegressorMixin, NeuralNet):
     """A module as a regressor.
 
-    The module gives (n, outputs); for targets (n,) it may give (n, 1) or (n,).
+    The module returns (n, outputs); for targets (n,) it may return (n, 1) or (n,).
 
     Args:
-        module: a class or function that makes a Module, and gets the arguments `module__...`; where
+        module: a class or function that returns a Module, and gets the arguments `module__...`; if
             it has arguments `n_features` or `n_outputs`, these are filled in from the data. Or a
             Module, a copy of which is trained.
         criterion: a loss of `smelt.nn` (its arguments are `criterion__...`), or a function
@@ -236,32 +236,32 @@ class NeuralNetRegressor(RegressorMixin, NeuralNet):
         optimizer: a class of `smelt.optim`; its arguments are `optimizer__...`.
         lr: the learning rate.
         max_epochs: passes over the data.
-        batch_size: samples a batch.
-        shuffle: whether each pass has an order of its own.
-        train_split: what is held out and measured after each epoch: None, a share of the samples,
-            an object with `split(X, y)` whose first split it is, or other data `(X, y)`.
+        batch_size: samples per batch.
+        shuffle: whether each pass has its own order.
+        train_split: what is held out and measured after each epoch: None, a fraction of the
+            samples, an object with `split(X, y)` whose first split it is, or other data `(X, y)`.
         scheduler: a class of `smelt.optim.lr_scheduler`; its arguments are `scheduler__...`.
-        scheduler_interval: whether it goes on after each "epoch" or each "step".
-        max_grad_norm: the longest that the gradient of all parameters together may be.
+        scheduler_interval: whether it is stepped after each "epoch" or each "step".
+        max_grad_norm: the norm to which the gradient of all parameters together is clipped.
         callbacks: of `smelt.train`, such as EarlyStopping; each fit gets copies.
-        predict_nonlinearity: what makes predictions
-            of the module's outputs: "auto", as the criterion says; None, nothing; or a function.
+        predict_nonlinearity: what turns the module's outputs into predictions: "auto" (follows from
+            the criterion), None, or a function.
         dtype: of the inputs and the module; None leaves both as they are.
-        warm_start: whether `fit` goes on with the module that is there.
-        random_state: a seed, a RandomState, or None: of the first weights, the order, dropout, and
-            what is held out.
-        verbose: whether to show how far the training is.
+        warm_start: whether `fit` continues with the current module.
+        random_state: a seed, a RandomState, or None; it determines the initial weights, the order,
+            dropout, and the held-out samples.
+        verbose: whether to show the progress.
         **routed: arguments of module, criterion, optimizer and scheduler, such as
             `module__width=64`.
 
     Attributes:
         module_: the trained module.
         criterion_, optimizer_, scheduler_: what it was trained with.
-        callbacks_: the callbacks that were told.
+        callbacks_: the callbacks of the last fit.
         history_: the epochs, a `smelt.train.History`.
-        n_iter_: how many there were.
-        n_features_in_: features that were seen in `fit`.
-        feature_names_in_: their names, where all are str.
+        n_iter_: number of epochs.
+        n_features_in_: number of features in `fit`.
+        feature_names_in_: their names, if all are str.
 
     Raises:
         ArgumentTypeError: an argument that neither the estimator nor one of its parts has.
@@ -321,7 +321,7 @@ class NeuralNetRegressor(RegressorMixin, NeuralNet):
         )
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Goes on with one pass over some samples.
+        """Continues with one pass over some samples.
 
         Args:
             X: (n, ...).

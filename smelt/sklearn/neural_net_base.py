@@ -1,4 +1,4 @@
-"""What `NeuralNetClassifier` and `NeuralNetRegressor` share: a module as an estimator."""
+"""The base of `NeuralNetClassifier` and `NeuralNetRegressor`: a module as an estimator."""
 
 from __future__ import annotations
 
@@ -31,11 +31,10 @@ __all__ = ["NeuralNet"]
 
 
 class NeuralNet(Routed, BaseEstimator):
-    """The base of both estimators. Names and habits are those of skorch.
+    """The base of both estimators. Names and conventions are those of skorch.
 
-    Every fit trains a copy of the module. What is compiled is kept and serves later fits of the
-    same layers, batch size and settings other than numbers: a search over learning rates compiles
-    once.
+    Every fit trains a copy of the module. Compiled code is kept for later fits with the same
+    layers, batch size and settings other than numbers: a search over learning rates compiles once.
     """
 
     routed: ClassVar[tuple[str, str, str, str]] = ("module", "criterion", "optimizer", "scheduler")
@@ -105,7 +104,7 @@ class NeuralNet(Routed, BaseEstimator):
     # --- training ---------------------------------------------------------------------------------
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Trains a new module; with `warm_start` goes on with the one that is there.
+        """Trains a new module; with `warm_start` continues with the current one.
 
         Args:
             X: (n, ...), numbers.
@@ -114,7 +113,7 @@ class NeuralNet(Routed, BaseEstimator):
 
         Raises:
             ArgumentError: a setting is out of range.
-            ValueError: the data are not what scikit-learn takes.
+            ValueError: scikit-learn does not accept the data.
             NumericsError: a loss or a weight was nan or infinite.
         """
         is_new = not (self.warm_start and hasattr(self, "module_"))
@@ -278,7 +277,7 @@ class NeuralNet(Routed, BaseEstimator):
             f_params: the path.
 
         Raises:
-            NotFittedError: there are none yet.
+            NotFittedError: the estimator has not been fitted yet.
             FileError: the file cannot be written.
             MissingExtra: the library `safetensors` is not installed.
         """
@@ -286,14 +285,14 @@ class NeuralNet(Routed, BaseEstimator):
         save({"module": self.module_.state_dict(), "fitted": self._fitted()}, f_params)
 
     def load_params(self, f_params: str | os.PathLike[str]) -> Self:
-        """Makes the estimator a fitted one, with weights that `save_params` wrote.
+        """Loads weights that `save_params` wrote; the estimator then counts as fitted.
 
         Args:
             f_params: the path.
 
         Raises:
             FileError: the file is missing or damaged.
-            StateError: the weights are another module's.
+            StateError: the weights belong to another module.
             MissingExtra: the library `safetensors` is not installed.
         """
         saved = load(f_params)

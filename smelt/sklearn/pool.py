@@ -1,8 +1,8 @@
-"""What fits have compiled, kept for later fits of the same structure.
+"""Compiled code of fits, kept for later fits of the same structure.
 
 A search over twenty settings fits a hundred models that differ in numbers only: weights, learning
-rates, penalties. What is compiled for the first serves them all. Each fit borrows it, writes its
-own numbers into its tensors, and takes the results out.
+rates, penalties. All use the code compiled for the first. Each fit borrows it, writes its own
+numbers into its tensors, and reads the results.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ LIMIT = 32  # compiled things that are kept though nobody uses them
 
 
 class Pool:
-    """Lends what was made for a key to one borrower at a time.
+    """Lends an object that was made for a key to one borrower at a time.
 
     Args:
-        limit: how many things stay while nobody uses them; those used longest ago go first.
+        limit: maximum number of unused objects; the least recently used are dropped first.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
@@ -37,11 +37,11 @@ class Pool:
 
     @contextmanager
     def lent(self, key: Hashable, make: Callable[[], Any]) -> Iterator[Any]:
-        """Lends, within the block, something that was made for a key.
+        """Lends, within the block, an object that was made for a key.
 
         Args:
-            key: of two equal ones, what was made for one serves the other.
-            make: makes it, where there is none that is free.
+            key: an object made for one key can be used for an equal one.
+            make: makes it, if there is no free one.
         """
         thing = self.taken(key)
         if thing is None:
@@ -51,7 +51,7 @@ class Pool:
         self.give_back(key, thing)
 
     def taken(self, key: Hashable) -> Any:
-        """Returns something that was made for a key and is free, None if there is nothing."""
+        """Returns a free object that was made for a key, None if there is none."""
         with self._lock:
             things = self._free.get(key)
             thing = things.pop() if things else None
@@ -60,7 +60,7 @@ class Pool:
             return thing
 
     def give_back(self, key: Hashable, thing: Any) -> None:
-        """Keeps something that serves a key, for the next who wants it."""
+        """Keeps an object for a key, for the next borrower."""
         with self._lock:
             self._free.setdefault(key, []).append(thing)
             self._free.move_to_end(key)
@@ -69,6 +69,6 @@ class Pool:
                 self.taken(oldest)
 
     def clear(self) -> None:
-        """Lets everything go that nobody uses."""
+        """Drops all unused objects."""
         with self._lock:
             self._free.clear()

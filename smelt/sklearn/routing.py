@@ -1,4 +1,4 @@
-"""Arguments such as `module__width=64`, which are handed on to what `module` makes."""
+"""Arguments such as `module__width=64`, which are passed to `module`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NOTHING = object()
 
 
 class Routed:
-    """A part of an estimator: arguments of its parts, as parameters of its own.
+    """A base of estimators: arguments of their parts, as parameters of the estimator.
 
     Attributes:
         routed: names of the parts.

@@ -45,10 +45,10 @@ def train(
         twin: of the parts of an estimator.
         data: (x, target), or (x, (target, weight)); tensors (n, ...).
         epochs: passes over the data.
-        batch_size: samples a batch.
-        shuffle: whether each pass has an order of its own.
-        callbacks: whom to tell.
-        shows_progress: whether to show how far it is.
+        batch_size: samples per batch.
+        shuffle: whether each pass has its own order.
+        callbacks: the callbacks.
+        shows_progress: whether to show the progress.
         held_out: data to measure on after each epoch, with the targets and weights of the metric;
             None for none.
         metric: its name, and (predictions, targets, weights) -> value.

@@ -1,4 +1,4 @@
-"""Tables in one call: estimators that take a table as it is, in scikit-learn's words."""
+"""Tables in one call: estimators for raw tables, with scikit-learn's interface."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _checked_constructors(globals(), __all__, every_kind=None)
 
 
 def load(path: str | os.PathLike[str]) -> TabularClassifier | TabularRegressor:
-    """Returns an estimator that was kept: with its preprocessing, ready to predict.
+    """Returns a saved estimator, with its preprocessing, ready to predict.
 
-    Nothing that a file says is run or imported.
+    No code from the file is run or imported.
 
     Args:
         path: the folder of a run of `smelt fit`, or a file that `save` of the estimator wrote.
 
     Raises:
-        FileError: there is none, it is damaged, or it is of another kind.
-        StateError: what stands in it does not fit together.
+        FileError: there is no such file, it is damaged, or it is of another kind.
+        StateError: its contents are inconsistent.
         MissingExtra: the library `safetensors` is not installed.
     """
     state = read_state(path)

@@ -1,4 +1,4 @@
-"""What an estimator is compared with: the simplest guess, a linear model, gradient boosting."""
+"""Baselines for an estimator: the simplest guess, a linear model, gradient boosting."""
 
 from __future__ import annotations
 

@@ -17,41 +17,42 @@ __all__ = ["TabularClassifier"]
 class TabularClassifier(TabularEstimator):
     """Predicts the class of each row of a table, by networks that start from logistic regression.
 
-    Columns are numbers, categories, dates or text, of which some values may be missing; what they
-    are taken for is inferred, as in `data.Preprocessing`. A member of the ensemble is logistic
-    regression plus hidden layers that learn what it misses; the rows that a member has not seen say
-    when to stop, and how sure the probabilities may be.
+    Columns are numbers, categories, dates or text, with possibly missing values; their kind is
+    inferred, as in `data.Preprocessing`. A member of the ensemble is logistic regression plus
+    hidden layers that learn what it misses. The rows that a member has not seen decide when to
+    stop, and calibrate the probabilities.
 
     Args:
         types: name -> "number", "category", "date", "text", "presence" or "ignore", for columns
-            whose kind is not to be inferred.
-        max_categories: how many different texts a column of categories has at most.
-        text_features: places of the row that a text becomes.
-        members: networks, each of which holds out another part of the rows; None: 8, and 4 from
-            4,000 rows on.
+            whose kind should not be inferred.
+        max_categories: maximum number of different texts in a column of categories.
+        text_features: number of columns for each column of text.
+        members: number of networks, each of which holds out a different part of the rows; None: 8,
+            and 4 from 4,000 rows on.
         width: units of a hidden layer; None: 128, and 256 from 4,000 rows on.
         blocks: hidden layers after the first.
-        dropout: the share of units that is left out; None: 0.3, and 0.1 from 4,000 rows on.
-        bins: pieces into which the range of a number is cut; None: 16, and 32 from 4,000 rows on.
+        dropout: the share of units that is dropped; None: 0.3, and 0.1 from 4,000 rows on.
+        bins: number of intervals into which the range of a number is divided; None: 16, and 32 from
+            4,000 rows on.
         learning_rate: of AdamW at the start; None: 0.001, and 0.002 from 4,000 rows on.
         weight_decay: of AdamW.
-        batch_size: rows a step; None: 32 to 256, the more rows there are.
-        max_epochs: passes over the rows, at most; None: 100, fewer of large tables.
-        patience: passes without a better loss of held-out rows that are borne.
+        batch_size: rows per step; None: 32 to 256, depending on the number of rows.
+        max_epochs: maximum number of passes over the rows; None: 100, fewer for large tables.
+        patience: number of passes without a better held-out loss after which training ends.
         random_state: a seed, a generator of NumPy, or None.
-        verbose: whether to show how far the training is.
+        verbose: whether to show the progress.
 
     Attributes:
         classes_: (classes,), the labels, sorted.
-        preprocessing_: the fitted `data.Preprocessing`; its `types_` and `reasons_` say what the
-            columns were taken for.
+        preprocessing_: the fitted `data.Preprocessing`; its `types_` and `reasons_` say how each
+            column is used.
         network_: the trained module.
         history_: the epochs, a `train.History`.
-        n_iter_: how many there were.
-        summary_: rows, members, penalty of the linear part, losses of held-out rows by the linear
-            part alone and by the network, and the best epoch.
-        n_features_in_: columns that were seen in `fit`.
-        feature_names_in_: their names, where they had any.
+        n_iter_: number of epochs.
+        summary_: rows, members, penalty of the linear part, held-out losses of the linear part
+            alone and of the network, and the best epoch.
+        n_features_in_: number of columns in `fit`.
+        feature_names_in_: their names, if they had any.
 
     Example:
         >>> table = {"size": [1.0, 2.0, 3.0, 4.0] * 10, "kind": ["a", "b"] * 20}
@@ -68,12 +69,12 @@ class TabularClassifier(TabularEstimator):
         """Returns the most probable class of each row, (n,).
 
         Args:
-            X: rows as in `fit`; of a table further columns are not looked at.
+            X: rows as in `fit`; further columns of a table are ignored.
 
         Raises:
-            ArgumentError: nothing has been fitted yet, or a column is not there.
+            ArgumentError: the estimator has not been fitted yet, or a column is missing.
             DTypeError: a column of numbers holds text.
-            ShapeError: an array has another number of columns.
+            ShapeError: an array has a different number of columns.
         """
         chosen = self.predict_proba(X).argmax(1)
         return self.classes_[chosen]
@@ -87,7 +88,7 @@ class TabularClassifier(TabularEstimator):
 
     @checked
     def score(self, X: Any, y: Any) -> float:
-        """Returns the share of rows whose class is predicted right.
+        """Returns the accuracy: the share of rows whose class is predicted correctly.
 
         Args:
             X: rows as in `fit`.

@@ -1,4 +1,4 @@
-"""What `TabularClassifier` and `TabularRegressor` share."""
+"""The common base of `TabularClassifier` and `TabularRegressor`."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class TabularEstimator:
         raise NotImplementedError
 
     def predict(self, X: Any) -> np.ndarray:
-        """Returns what is predicted for each row, (n,)."""
+        """Returns the prediction for each row, (n,)."""
         raise NotImplementedError
 
     # --- training ---------------------------------------------------------------------------------
@@ -112,19 +112,19 @@ class TabularEstimator:
             X: a table: a Table, a dict of columns, a data frame of pandas or polars, an Arrow
                 table; or an array (n, columns), or a list of rows. Values may be missing.
             y: the targets (n,); or the name of the column of the table that holds them.
-            run: a folder in which the training is kept; `smelt.tabular.load(run)` gives the
-                estimator back.
-            callbacks: whom of `smelt.train` to tell of the training.
+            run: a folder in which the training is saved; `smelt.tabular.load(run)` loads the
+                estimator.
+            callbacks: callbacks of `smelt.train`.
 
         Returns:
             The estimator itself.
 
         Raises:
-            ArgumentError: a setting is out of range, there are too few rows, a target is missing or
-                all are of one class, or no column is left to learn from.
-            DTypeError: a regression's target is text, or a column holds what is none of numbers,
+            ArgumentError: a setting is out of range, there are too few rows, a target is missing,
+                all targets have the same class, or no column is left to learn from.
+            DTypeError: a regression's target is text, or a column has values other than numbers,
                 text and dates.
-            ShapeError: there is not a target for each row.
+            ShapeError: the numbers of targets and rows differ.
             FileError: the run folder cannot be written, or holds a run.
         """
         self._check_settings()
@@ -295,13 +295,13 @@ class TabularEstimator:
     # --- keeping ----------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the fitted estimator to a .safetensors file, in which nothing can run.
+        """Writes the fitted estimator to a .safetensors file, which cannot contain code.
 
         Args:
             path: of the file; `smelt.tabular.load` reads it.
 
         Raises:
-            ArgumentError: nothing has been fitted yet.
+            ArgumentError: the estimator has not been fitted yet.
             FileError: the file cannot be written.
             MissingExtra: the library `safetensors` is not installed.
         """

@@ -1,4 +1,4 @@
-"""How good an estimator is on rows that it has not seen, beside baselines; and why."""
+"""How good an estimator is on rows that it has not seen, compared with baselines, and why."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ MAIN = {
 
 
 def kind_of_task(column: Any) -> str:
-    """Returns "classification" for text, bools, and up to 20 different whole numbers; "regression"
-    for other numbers.
+    """Returns "classification" for text, bools, and up to 20 different integers; "regression" for
+    other numbers.
 
     Args:
         column: the targets, of which none is missing.
@@ -73,14 +73,14 @@ def split_rows(column: Any, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def scores(predicted: np.ndarray, target: np.ndarray) -> dict[str, float]:
-    """Returns the figures of predictions.
+    """Returns the metrics of predictions.
 
     Args:
         predicted: probabilities (n, classes), or numbers (n,).
         target: class numbers, or numbers, (n,).
 
     Returns:
-        accuracy and log_loss of classes; rmse, mae and r2 of numbers.
+        accuracy and log_loss for classes; rmse, mae and r2 for numbers.
     """
     if predicted.ndim == 2:
         chosen = np.maximum(predicted[np.arange(len(target)), target], LEAST)
@@ -97,7 +97,7 @@ def scores(predicted: np.ndarray, target: np.ndarray) -> dict[str, float]:
 
 
 def calibration(probabilities: np.ndarray, target: np.ndarray) -> dict[str, Any]:
-    """Returns how often a classifier is right beside how sure it was.
+    """Returns how often a classifier is right, compared with its confidence.
 
     Args:
         probabilities: (n, classes).
@@ -118,8 +118,8 @@ def importance(
     names: list[str],
     seed: int = 0,
 ) -> list[dict[str, Any]]:
-    """Returns by how much the loss grows when the values of a column are dealt out anew to the
-    rows (Breiman 2001), the most important column first.
+    """Returns how much the loss grows when the values of a column are permuted (Breiman 2001), the
+    most important column first.
 
     Args:
         predict: table -> probabilities (n, classes), or numbers (n,).
@@ -168,7 +168,7 @@ def examined(
     seed: int = 0,
     threads: int | None = None,
 ) -> dict[str, Any]:
-    """Returns what is to be said of an estimator, as plain values.
+    """Returns the evaluation of an estimator, as plain values.
 
     Args:
         estimator: fitted to the training rows.
@@ -179,7 +179,7 @@ def examined(
         threads: of gradient boosting.
 
     Returns:
-        "scores": name of the model, "smelt" first -> figures; "importance"; and for a classifier
+        "scores": name of the model, "smelt" first -> metrics; "importance"; and for a classifier
         "calibration", with and without the temperature, and "confusion".
     """
     known, wanted = _targets(estimator, training[target]), _targets(estimator, test[target])
@@ -220,7 +220,7 @@ def verdicts(found: dict[str, dict[str, float]]) -> list[str]:
     """Returns a line for each baseline: whether it is beaten.
 
     Args:
-        found: name of the model, "smelt" first -> figures.
+        found: name of the model, "smelt" first -> metrics.
     """
     main = next(name for name in MAIN if name in found["smelt"])
     ours, lines = found["smelt"][main], []

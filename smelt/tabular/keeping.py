@@ -1,4 +1,4 @@
-"""Estimators that come back from files: by what stands in them, never by running it."""
+"""Loading estimators from files, without running code from them."""
 
 from __future__ import annotations
 

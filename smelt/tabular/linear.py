@@ -22,7 +22,7 @@ class LinearModel(ABC):
         """Returns the slope, float64 (features, outputs), and the bias (outputs,).
 
         Args:
-            weight: float64 (n,), how much each row counts, 0 to 1.
+            weight: float64 (n,), the weight of each row, 0 to 1.
             penalty: of the sum of the squares of the slope, above 0.
         """
 
@@ -53,8 +53,8 @@ class Logistic(LinearModel):
     """Minimizes sum(weight * cross entropy) + penalty / 2 * sum(slope²).
 
     By Nesterov's method in the metric of Böhning's bound of the curvature (1992), for each class
-    X'X / 2 + penalty, whose eigenvectors serve every fit. It begins anew whenever it goes uphill
-    (O'Donoghue and Candès 2015).
+    X'X / 2 + penalty, whose eigenvectors are used for every fit. It restarts whenever it goes
+    uphill (O'Donoghue and Candès 2015).
 
     Args:
         x: float64 (n, features).

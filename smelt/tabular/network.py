@@ -1,4 +1,4 @@
-"""The network of a table: several members side by side, each a linear part and what it misses."""
+"""The network for a table: several members, each with a linear part and hidden layers."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ WIDEST = 32
 
 @dataclass(frozen=True)
 class Design:
-    """What a network is made for.
+    """The sizes and settings of a network.
 
     Attributes:
-        members: how many networks there are side by side.
+        members: number of networks.
         numbers: columns of numbers, those that say what was missing among them.
-        cardinalities: places of each column of categories.
+        cardinalities: number of indices of each column of categories.
         text: columns of hashed text.
         outputs: logits, or 1 predicted number.
         width: units of a hidden layer.
         blocks: hidden layers after the first, each added to what came before.
         dropout: the share of units that is left out.
-        bins: pieces into which the range of a number is cut.
+        bins: number of intervals into which the range of a number is divided.
     """
 
     members: int
@@ -48,7 +48,7 @@ class Design:
 
 
 def embedding_width(cardinality: int) -> int:
-    """Returns how many numbers stand for a category: min(32, round(1.6 * places ** 0.56))."""
+    """Returns the width of the embedding of a category: min(32, round(1.6 * places ** 0.56))."""
     return min(WIDEST, max(1, round(1.6 * cardinality**0.56)))
 
 
@@ -90,7 +90,7 @@ class MemberEmbedding(nn.Module):
 
 
 class LinearPart(nn.Module):
-    """The linear or logistic regression that each member starts from; training leaves it as it is.
+    """The linear or logistic regression that each member starts from; training does not change it.
 
     Buffers: slope (members, numbers + text, outputs) of the dense columns, levels (members *
     places, outputs) of the categories of all columns, bias (members, 1, outputs).
@@ -152,10 +152,10 @@ class PiecewiseLinearEncoding(nn.Module):
 
 
 class TabularNetwork(nn.Module):
-    """Members side by side: each is a linear part, and hidden layers that learn what it misses.
+    """Several members: each is a linear part, and hidden layers that learn what it misses.
 
     output = linear(x) + W (h_0 + ... + h_blocks), W first 0, so that a member begins as its linear
-    part. Members share no parameter: what one learns from a row is not known to another.
+    part. Members share no parameter: what one learns from a row does not affect another.
 
     Shapes: numbers (members or 1, n, numbers), categories int (members or 1, n, columns), text
     (members or 1, n, text), each where there are such columns -> (members, n, outputs).
@@ -209,5 +209,5 @@ class TabularNetwork(nn.Module):
 
 
 def zeros(*shape: int) -> Tensor:
-    """Returns float32 zeros that nobody else holds."""
+    """Returns new float32 zeros."""
     return as_tensor(np.zeros(shape, np.float32))

@@ -29,7 +29,7 @@ class TabularRegressor(TabularEstimator):
     _kind = "regressor"
 
     def predict(self, X: Any) -> np.ndarray:
-        """Returns the number that is predicted for each row, float64 (n,).
+        """Returns the predicted number for each row, float64 (n,).
 
         Args:
             X: rows as in `fit`; of a table further columns are not looked at.

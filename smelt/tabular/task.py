@@ -20,7 +20,7 @@ TEMPERATURES = np.exp(np.linspace(-2.0, 2.0, 401))  # among which the best is lo
 
 
 class Task(ABC):
-    """How targets become what the network learns, and its outputs what is predicted.
+    """Converts targets for the network, and its outputs to predictions.
 
     Attributes:
         outputs: how many outputs a member of the network has.
@@ -51,12 +51,12 @@ class Task(ABC):
 
     @abstractmethod
     def calibrate(self, outputs: np.ndarray, target: np.ndarray) -> None:
-        """Takes from outputs for held-out rows, (n, outputs), how sure they are in truth."""
+        """Calibrates the probabilities with outputs for held-out rows, (n, outputs)."""
 
     @abstractmethod
     def predicted(self, outputs: np.ndarray) -> np.ndarray:
-        """Returns what outputs (members, n, outputs) say together: probabilities (n, classes), or
-        numbers (n,).
+        """Returns the joint prediction of outputs (members, n, outputs): probabilities (n,
+        classes), or numbers (n,).
         """
 
     @abstractmethod
@@ -130,7 +130,7 @@ class Numbers(Task):
         return float(np.square(outputs[:, 0] - target).mean())
 
     def calibrate(self, outputs: np.ndarray, target: np.ndarray) -> None:
-        """Numbers are not more or less sure."""
+        """Does nothing: numbers have no confidence."""
 
     def predicted(self, outputs: np.ndarray) -> np.ndarray:
         return outputs[..., 0].mean(0) * self.deviation + self.mean

@@ -1,8 +1,8 @@
-"""The training of the members of a network, each on the rows that the others are examined on too.
+"""The training of the members of a network, each on other rows.
 
-The rows are dealt into as many folds as there are members; a member learns from all folds but its
-own. So every row has one member that has not seen it, and the loss of the rows, each as its own
-such member predicts it, says when to stop: all rows count, for training and for stopping.
+The rows are divided into as many folds as there are members; a member learns from all folds except
+its own. So for every row there is one member that has not seen it, and the loss over all rows, each
+predicted by that member, decides when to stop: all rows count, for training and for stopping.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Plan:
     Attributes:
         learning_rate: at the start; it falls to 0 along half a cosine over `max_epochs`.
         weight_decay: of AdamW.
-        batch_size: rows a step.
-        max_epochs: passes over the rows, at most.
-        patience: epochs without a better loss of held-out rows that are borne.
+        batch_size: rows per step.
+        max_epochs: maximum number of passes over the rows.
+        patience: number of epochs without a better held-out loss after which training ends.
     """
 
     learning_rate: float
@@ -52,7 +52,7 @@ class Plan:
 
 @dataclass
 class Fitted:
-    """What came of a training.
+    """The result of a training.
 
     Attributes:
         network: with the weights of the best epoch.
@@ -116,9 +116,9 @@ def train_members(
         design: of the network.
         plan: how it is trained.
         random: deals out the rows.
-        callbacks: whom else to tell.
+        callbacks: further callbacks.
         run: makes the run folder in which the training of a network is kept; None for none.
-        progress: whether to show how far it is.
+        progress: whether to show the progress.
 
     Raises:
         NumericsError: a loss or a weight was nan or infinite.
@@ -236,8 +236,8 @@ class _HeldOut:
 def outputs_of(network: TabularNetwork, inputs: Inputs) -> np.ndarray:
     """Returns the outputs of all members for rows, float64 (members, n, outputs).
 
-    It computes in float64, by NumPy: a row has the same bits whatever rows stand beside it, but for
-    the last, and nothing is compiled for a number of rows.
+    It computes in float64, in NumPy: except for the last bit, a row's result does not depend on the
+    other rows, and nothing is compiled for a number of rows.
     """
     rows = len(next(iter(inputs.values())))
     precise = {

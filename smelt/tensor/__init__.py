@@ -1,4 +1,4 @@
-"""Tensors: what a person holds, and everything that can be done with one.
+"""Tensors, and all functions of them.
 
 tensor.py       Tensor: an array, or a node of a graph while a step is traced
 apply.py        promotion of dtypes, axes, constants
@@ -10,7 +10,7 @@ shaping.py      reshape, cat, ...             products.py     matmul, outer, ...
 indexing.py     take, gather, scatter_add     subscript.py    x[...] and x.at[...]
 einsum.py       einsum                        in_place.py    add_, zero_, ... of states
 state_view.py   what x.data is                size.py        what x.size is
-spellings.py    PyTorch's words               unsupported.py what PyTorch has and we have not
+spellings.py    PyTorch's names               unsupported.py what PyTorch has and Smelt has not
 device.py       the CPU
 """
 

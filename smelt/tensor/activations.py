@@ -1,6 +1,6 @@
-"""Activations: what makes a network more than one linear map.
+"""Activations: the nonlinear functions of a network.
 
-Each branch that is not taken is kept finite, so that gradients stay right at +-1e4 and beyond.
+Branches that are not taken are kept finite, so that gradients stay right at +-1e4 and beyond.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ def relu6(x: Tensor) -> Tensor:
 
 
 def hardtanh(x: Tensor, min_val: float = -1, max_val: float = 1) -> Tensor:
-    """Returns x moved into [min_val, max_val]; the derivative at both ends is 0.
+    """Returns x clamped to [min_val, max_val]; the derivative at both ends is 0.
 
-    Where a bound is nan, so is the result. An integer x keeps its dtype: the bounds lose what
-    stands behind their points, as in PyTorch.
+    Where a bound is nan, so is the result. An integer x keeps its dtype: the bounds are truncated
+    to integers, as in PyTorch.
 
     Raises:
         ArgumentError: min_val is above max_val.
@@ -90,10 +90,10 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
 
     Args:
         x: (N, C, ...) or any shape.
-        weight: (1,) for one slope, or (C,) for one a channel of axis 1.
+        weight: (1,) for one slope, or (C,) for one per channel of axis 1.
 
     Raises:
-        ShapeError: another shape of the weight.
+        ShapeError: the weight has another shape.
     """
     channels = x.shape[1] if x.ndim > 1 else 1
     if weight.ndim > 1 or weight.size not in (1, channels):
@@ -224,7 +224,7 @@ def glu(x: Tensor, dim: int = -1) -> Tensor:
 def softmax(x: Tensor, dim: int = -1, *, dtype: Any = None) -> Tensor:
     """Returns e^x / sum e^x along `dim`: positive, with sum 1; the maximum is subtracted first.
 
-    The elements become `dtype` first, where one is given.
+    If `dtype` is given, the elements are converted first.
     """
     x = floating_as("softmax", x, dtype)
     powers = exp(wide(x) - largest(x, dim))
@@ -239,7 +239,7 @@ def softmin(x: Tensor, dim: int = -1, *, dtype: Any = None) -> Tensor:
 def log_softmax(x: Tensor, dim: int = -1, *, dtype: Any = None) -> Tensor:
     """Returns log softmax(x), as x - m - log sum e^(x - m) with m the maximum.
 
-    The elements become `dtype` first, where one is given.
+    If `dtype` is given, the elements are converted first.
     """
     x = floating_as("log_softmax", x, dtype)
     shifted = wide(x) - largest(x, dim)

@@ -1,4 +1,4 @@
-"""What operations are written with: operands as tensors, promotion of dtypes, axes, constants.
+"""Tools for writing operations: operands as tensors, promotion of dtypes, axes, constants.
 
 Everything that computes with tensors is written on top of the four functions here (`apply`,
 `as_tensor`, `promoted`, `reduced`). `Tensor` lies above, since its methods are such computations.
@@ -154,7 +154,7 @@ def floating(x: Any) -> Tensor:
 def floating_as(what: str, x: Any, dtype: Any) -> Tensor:
     """Returns numbers as floats of the dtype that a user gave, or as `floating` does without one.
 
-    Raises DTypeError, naming `what`, for a dtype that is no float one.
+    Raises DTypeError, naming `what`, for a dtype that is not a float dtype.
     """
     if dtype is None:
         return floating(x)
@@ -191,7 +191,7 @@ def axis_of(x: Tensor, dim: int, what: str) -> int:
 
 
 def own_axis_of(x: Tensor, dim: int, what: str) -> int:
-    """Returns what `axis_of` does; raises ShapeError for shape (), which has no axis of its own."""
+    """Returns what `axis_of` does; raises ShapeError for shape (), which has no axis."""
     if not x.ndim:
         raise ShapeError(f"{what}: a tensor of shape () has no axis; reshape(1) gives it one")
     return axis_of(x, dim, what)
@@ -258,8 +258,8 @@ def whole_number(what: str, value: Any) -> int:
 
 
 def full(shape: Shape, value: bool | int | float, dtype: DType) -> Tensor:
-    """Returns a tensor that repeats one number: memory of its own when eager, one constant in a
-    trace.
+    """Returns a tensor that repeats one number: with its own memory in eager code, one constant in
+    a trace.
     """
     if isinstance(current_engine(), Eager):  # state made here is later changed in place
         filled = aligned_empty(shape, dtype.storage)

@@ -1,4 +1,4 @@
-"""What operators do, by name: add(x, y) is x + y, ge(x, y) is x >= y. All are methods too."""
+"""Operators as functions: add(x, y) is x + y, ge(x, y) is x >= y. All are methods too."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def div(x: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
             stay integers.
 
     Raises:
-        ArgumentError: another mode.
+        ArgumentError: an unknown mode.
     """
     if rounding_mode is None:
         return promoted(elementwise.div, x, other)
@@ -71,12 +71,12 @@ def floor_divide(x: Any, other: Any) -> Tensor:
 
 
 def remainder(x: Any, other: Any) -> Tensor:
-    """Returns x % other: what x - other * (x // other) leaves, with the sign of `other`."""
+    """Returns x % other: the remainder x - other * (x // other), with the sign of `other`."""
     return promoted(elementwise.mod, x, other)
 
 
 def fmod(x: Any, other: Any) -> Tensor:
-    """Returns what x - other * trunc(x / other) leaves, exactly, with the sign of x."""
+    """Returns the remainder x - other * trunc(x / other), exactly, with the sign of x."""
     x, other = matched(x, other)
     size = absolute(other)
     return where(x < 0, neg(remainder(neg(x), size)), remainder(x, size))
@@ -88,7 +88,7 @@ def neg(x: Any) -> Tensor:
 
 
 def eq(x: Any, other: Any) -> Tensor:
-    """Returns whether each element is that of `other`; nan equals nothing."""
+    """Returns whether each element equals that of `other`; nan equals nothing."""
     return promoted(elementwise.eq, x, other)
 
 
@@ -125,8 +125,8 @@ def isclose(
     Args:
         x: any shape.
         other: broadcasts with x.
-        rtol: what is borne in proportion to `other`.
-        atol: what is borne besides.
+        rtol: relative tolerance.
+        atol: absolute tolerance.
         equal_nan: whether nan is close to nan.
 
     Raises:

@@ -1,15 +1,15 @@
-"""What a function says when it was called with something that it does not take.
+"""Errors of functions that are called with arguments they do not take.
 
-Smelt's functions check what they can by looking at shapes and dtypes. A value of the wrong kind (a
-string where a tensor belongs) makes some line far below fail with Python's or NumPy's words.
-`checked` catches that where the user called, looks at the arguments once more, by the annotations
-of the function, and says which of them is wrong. A call in PyTorch's words for the arguments is
-made again in Smelt's (`spellings`). It costs a call the frame of one function.
+Smelt's functions check what they can by looking at shapes and dtypes. A value of the wrong type (a
+string where a tensor is expected) makes some line far below fail with an error of Python or NumPy.
+`checked` catches that at the user's call, compares the arguments with the annotations of the
+function, and says which of them is wrong. A call with PyTorch's argument names is repeated with
+Smelt's (`spellings`). It costs one more function frame per call.
 
-What Python takes for true or false, and so never fails, is looked at beforehand: "False" is true.
-So is a word that is none of those of its `Literal`.
+Flags are checked beforehand, since Python accepts any value as true or false ("False" is true). So
+are strings that are not among those of their `Literal`.
 
-Errors that pass through code of the user's, as of a function that `grad` was given, are left alone.
+Errors that pass through the user's code, such as a function given to `grad`, are left unchanged.
 """
 
 from __future__ import annotations

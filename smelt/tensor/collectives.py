@@ -38,12 +38,12 @@ def _noted() -> Any:
 
 
 def get_rank() -> int:
-    """Returns the number of this process among all ranks, from 0 on; 0 where it is alone."""
+    """Returns the rank of this process, from 0 on; 0 if it is alone."""
     return _noted().rank
 
 
 def get_world_size() -> int:
-    """Returns how many ranks there are; 1 where this process is alone."""
+    """Returns the number of ranks; 1 if this process is alone."""
     return _noted().size
 
 
@@ -72,17 +72,17 @@ def all_reduce(tensor: Any, op: str = "sum") -> Tensor:
     The gradient is that of the sum of all ranks' losses: for a sum, the sum of their cotangents.
 
     Args:
-        tensor: of one shape and dtype on all ranks: float32, float64, int32 or int64.
+        tensor: of the same shape and dtype on all ranks: float32, float64, int32 or int64.
         op: "sum", "mean", "prod", "max" or "min". Ranks that share a maximum share its gradient;
-            that of a product needs operands that are not 0.
+            the gradient of a product needs nonzero operands.
 
     Returns:
-        The same on every rank; `tensor` is left as it is.
+        The same on every rank; `tensor` is not changed.
 
     Raises:
-        ArgumentError: there is no such `op`.
-        DTypeError: another dtype.
-        StateError: on all ranks, where these are about to do different things.
+        ArgumentError: an unknown `op`.
+        DTypeError: an unsupported dtype.
+        StateError: on all ranks, if they are about to do different things.
     """
     x, known = as_tensor(tensor), _operation("all_reduce", op)
     size = _noted().size
@@ -90,10 +90,10 @@ def all_reduce(tensor: Any, op: str = "sum") -> Tensor:
 
 
 def begin_all_reduce(tensor: Tensor) -> Any:
-    """Begins to sum up a tensor over all ranks; returns a function that returns the sum.
+    """Starts the sum of a tensor over all ranks; returns a function that returns the sum.
 
-    In a compiled step the sum goes on beside what stands between the two calls, and what does not
-    depend on the sum; eagerly it is there at once.
+    In a compiled step the sum overlaps with the code between the two calls, and with everything
+    that does not depend on the sum; in eager code it is computed at once.
     """
     if _noted().size == 1:
         return lambda: tensor
@@ -110,7 +110,7 @@ def all_gather(tensor: Any) -> Tensor:
 
     Raises:
         DTypeError: a dtype that is not float32, float64, int32 or int64.
-        StateError: on all ranks, where these are about to do different things.
+        StateError: on all ranks, if they are about to do different things.
     """
     x = as_tensor(tensor)
     return x.unsqueeze(0) if _noted().size == 1 else collective.all_gather(x)
@@ -124,10 +124,10 @@ def reduce_scatter(tensor: Any, op: str = "sum") -> Tensor:
         op: "sum" or "mean".
 
     Raises:
-        ArgumentError: another `op`.
+        ArgumentError: an unknown `op`.
         DTypeError: a dtype that is not float32, float64, int32 or int64.
-        ShapeError: another number of rows than ranks.
-        StateError: on all ranks, where these are about to do different things.
+        ShapeError: the number of rows is not the number of ranks.
+        StateError: on all ranks, if they are about to do different things.
     """
     x, size = as_tensor(tensor), _noted().size
     if op not in ("sum", "mean"):
@@ -137,13 +137,13 @@ def reduce_scatter(tensor: Any, op: str = "sum") -> Tensor:
 
 
 def all_to_all(tensor: Any) -> Tensor:
-    """Returns what each rank has for this one: row `rank` of the tensors (ranks, ...) of all ranks,
-    along a first axis.
+    """Returns what each rank sends to this one: row `rank` of the tensors (ranks, ...) of all
+    ranks, along a first axis.
 
     Raises:
         DTypeError: a dtype that is not float32, float64, int32 or int64.
-        ShapeError: another number of rows than ranks.
-        StateError: on all ranks, where these are about to do different things.
+        ShapeError: the number of rows is not the number of ranks.
+        StateError: on all ranks, if they are about to do different things.
     """
     x, size = as_tensor(tensor), _noted().size
     _check_rows("all_to_all", x, size)
@@ -154,13 +154,13 @@ def broadcast(tensor: Any, src: int = 0) -> Tensor:
     """Returns the tensor of rank `src`.
 
     Args:
-        tensor: of one shape and dtype on all ranks; its numbers matter on `src` only.
+        tensor: of the same shape and dtype on all ranks; only the values on `src` matter.
         src: the rank.
 
     Raises:
-        ArgumentError: there is no such rank.
+        ArgumentError: the rank does not exist.
         DTypeError: a dtype that is not float32, float64, int32 or int64.
-        StateError: on all ranks, where these are about to do different things.
+        StateError: on all ranks, if they are about to do different things.
     """
     x, size = as_tensor(tensor), _noted().size
     if not is_whole_number(src) or not 0 <= src < size:
@@ -169,7 +169,7 @@ def broadcast(tensor: Any, src: int = 0) -> Tensor:
 
 
 def barrier() -> None:
-    """Waits until all ranks are here; in a compiled step, every time that it comes here."""
+    """Waits until all ranks have reached this call; in a compiled step, at every run."""
     if _noted().size > 1:
         here = collective.barrier(as_tensor(0))
         current_engine().require(here, "barrier", ArgumentError)

@@ -1,4 +1,4 @@
-"""An integer tensor beside numbers: compared exactly, whatever the numbers are.
+"""Exact comparisons of an integer tensor with numbers of any size.
 
 A number that the integers of a dtype do not reach, or that lies between two of them, is not brought
 into the dtype. What it says of every element alike is known without looking at one (nothing is

@@ -1,4 +1,4 @@
-"""The device: Smelt computes on the CPU, and programs that say so run as they are."""
+"""The device: Smelt computes on the CPU, and programs that name it run unchanged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Device:
         index: None.
 
     Raises:
-        ArgumentError: another device.
+        ArgumentError: a device other than the CPU.
     """
 
     __slots__ = ()
@@ -54,7 +54,7 @@ class Device:
 def is_cpu(device: Any) -> bool:
     """Returns whether `device` names the CPU; raises ArgumentError when it names another device.
 
-    A device of another library is known by its `type`.
+    A device of another library is recognized by its `type`.
     """
     if not isinstance(device, str):
         kind = getattr(device, "type", None)
@@ -66,7 +66,7 @@ def is_cpu(device: Any) -> bool:
 
 
 def check_device(device: Any) -> None:
-    """Raises ArgumentError for another device than the CPU; None is the CPU."""
+    """Raises ArgumentError for a device other than the CPU; None is the CPU."""
     if isinstance(device, int) and not isinstance(device, bool):
         raise no_device(f"cuda:{device}")
     if device is not None and not is_cpu(device):
@@ -74,7 +74,7 @@ def check_device(device: Any) -> None:
 
 
 def no_device(device: str) -> ArgumentError:
-    """Returns the error of asking for another device than the CPU."""
+    """Returns the error for a device other than the CPU."""
     return ArgumentError(
         f"there is no device {device!r}: Smelt computes on the CPU; write 'cpu' or leave it out"
     )

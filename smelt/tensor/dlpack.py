@@ -1,8 +1,8 @@
 """DLPack: the memory of a tensor for other libraries, and theirs for Smelt.
 
-Tensors are values, and many who take one through DLPack write into what they get, read-only or
-not. So the memory is shared only with those who ask for that (`copy=False`) and who know the
-protocol's version 1, which can say that memory is read-only. All others get a copy.
+Tensors are values, and many libraries that take one through DLPack write into its memory, read-only
+or not. So the memory is shared only with callers that ask for it (`copy=False`) and know version 1
+of the protocol, which can mark memory as read-only. All others get a copy.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def exported(
         x: any shape and dtype.
         stream: must be None: there are no streams on a CPU.
         max_version: the newest version of the protocol that the caller knows.
-        dl_device: the device where the memory is wanted; the CPU.
+        dl_device: the device of the memory; the CPU.
         copy: False for the tensor's own memory, marked as read-only; else a copy.
 
     Raises:

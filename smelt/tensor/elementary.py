@@ -192,19 +192,19 @@ def erf(x: Any) -> Tensor:
 
 
 def floor(x: Any) -> Tensor:
-    """Returns the greatest whole number not above x; its derivative is 0."""
+    """Returns the greatest integer not above x; its derivative is 0."""
     return _whole(elementwise.floor, x)
 
 
 def ceil(x: Any) -> Tensor:
-    """Returns the smallest whole number not below x; its derivative is 0."""
+    """Returns the smallest integer not below x; its derivative is 0."""
     return _whole(elementwise.ceil, x)
 
 
 def round(x: Any, decimals: int = 0) -> Tensor:
-    """Returns the nearest whole number, the even one at a tie; its derivative is 0.
+    """Returns the nearest integer, the even one at a tie; its derivative is 0.
 
-    With `decimals` the nearest number of so many digits behind the point: round(x * 10^d) / 10^d.
+    With `decimals`, rounded to that many decimal places: round(x * 10^d) / 10^d.
     """
     if not decimals:
         return _whole(elementwise.round, x)
@@ -241,9 +241,9 @@ def minimum(x: Any, other: Any) -> Tensor:
 
 
 def clamp(x: Any, min: Any = None, max: Any = None) -> Tensor:
-    """Returns x moved into [min, max]; nan where x or a bound is nan.
+    """Returns x clamped to [min, max]; nan where x or a bound is nan.
 
-    The gradient passes inside and at the ends, and goes to a bound where x is moved to it.
+    The gradient passes to x inside and at the ends, and to a bound where x is clamped to it.
 
     Raises:
         ArgumentError: neither bound is given.
@@ -263,12 +263,12 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Tensor:
 
 
 def clamp_min(x: Any, min: Any) -> Tensor:
-    """Returns x moved up to `min` where it is below."""
+    """Returns x, or `min` where x is below it."""
     return clamp(x, min=min)
 
 
 def clamp_max(x: Any, max: Any) -> Tensor:
-    """Returns x moved down to `max` where it is above."""
+    """Returns x, or `max` where x is above it."""
     return clamp(x, max=max)
 
 
@@ -288,12 +288,12 @@ def _saturated(bound: Any, dtype: DType) -> Any:
 
 
 def where(condition: Any, x: Any, other: Any) -> Tensor:
-    """Returns x where the condition holds and `other` elsewhere; all three broadcast.
+    """Returns x where the condition is true and `other` elsewhere; all three broadcast.
 
     Args:
         condition: bool tensor.
-        x: what is taken where the condition holds; the gradient goes to the chosen side only.
-        other: what is taken elsewhere.
+        x: the value where the condition is true; the gradient goes only to the chosen side.
+        other: the value elsewhere.
     """
     sides = alike(x, other)
     if sides is not None and sides[0].dtype.compute is sides[0].dtype:
@@ -312,8 +312,8 @@ def lerp(x: Any, end: Any, weight: Any) -> Tensor:
 
 
 def hypot(x: Any, other: Any) -> Tensor:
-    """Returns sqrt(x^2 + other^2), where the squares would overflow too; its derivatives at the
-    origin are 0.
+    """Returns sqrt(x^2 + other^2), without overflow of the squares; its derivatives at the origin
+    are 0.
     """
     x, other = floats(x, other)
     dtype = x.dtype
@@ -327,7 +327,7 @@ def hypot(x: Any, other: Any) -> Tensor:
 
 
 def logaddexp(x: Any, other: Any) -> Tensor:
-    """Returns log(e^x + e^other), where the powers would overflow too."""
+    """Returns log(e^x + e^other), without overflow of the powers."""
     x, other = floats(x, other)
     dtype = x.dtype
     x, other = x.to(dtype.compute), other.to(dtype.compute)
@@ -341,7 +341,7 @@ def logit(x: Any, eps: float | None = None) -> Tensor:
 
     Args:
         x: probabilities of any shape.
-        eps: moves x into [eps, 1 - eps] first.
+        eps: x is first clamped to [eps, 1 - eps].
     """
     x = floating(x)
     inner = x.to(x.dtype.compute)
@@ -398,9 +398,9 @@ def nan_to_num(
 
     Args:
         x: any shape.
-        nan: what stands for nan.
-        posinf: what stands for inf; by default the largest number of the dtype.
-        neginf: what stands for -inf; by default the smallest one.
+        nan: the replacement for nan.
+        posinf: the replacement for inf; by default the largest number of the dtype.
+        neginf: the replacement for -inf; by default the smallest one.
     """
     x = as_tensor(x)
     if not x.dtype.is_float:

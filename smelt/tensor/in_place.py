@@ -1,8 +1,9 @@
-"""The methods with an underscore: `p.add_(y)` gives a parameter or other state new contents.
+"""The methods with an underscore: `p.add_(y)` changes a parameter or other state in place.
 
-Tensors are values, and state is what is changed: parameters, buffers, `x.data`, and under `no_grad`
-whatever was not computed with a history. There `x.add_(y)` is `x.copy_(x + y)`, eagerly and in a
-compiled step. Elsewhere it raises AssignmentError, which says what to write.
+Tensors are values, and only state can be changed: parameters, buffers, `x.data`, and under
+`no_grad` every tensor that was not computed with a history. For these `x.add_(y)` is
+`x.copy_(x + y)`, eagerly and in a compiled step. For other tensors it raises AssignmentError, which
+says what to write.
 """
 
 from __future__ import annotations

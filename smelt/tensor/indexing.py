@@ -1,4 +1,4 @@
-"""Reading and changing by place: `x[...]`, `x.at[...]`, gather, scatter_add and their kin.
+"""Reading and changing by index: `x[...]`, `x.at[...]`, gather, scatter_add and others.
 
 Indices count from 0. In `x[...]`, `x.at[...]` and `take` negative ones count from the end;
 elsewhere, as in PyTorch, they are errors. Bounds are checked before anything is read, in compiled
@@ -72,8 +72,8 @@ def is_known_inside(index: Tensor, low: int, stop: int) -> bool:
 def read(x: Tensor, index: Any) -> Tensor:
     """Returns `x[index]` by NumPy's rules: numbers, slices, None, `...`, and tensors of indices.
 
-    Index tensors broadcast together; their axes take the place of the first of them when they stand
-    side by side, and come first otherwise. A bool mask chooses elements; how many is known only
+    Index tensors broadcast together; their axes replace those of the first of them if they are
+    adjacent, and come first otherwise. A bool mask selects elements; their number is known only
     eagerly, so in a compiled step it raises TraceError.
     """
     if type(index) is int and x.shape and -x.shape[0] <= index < x.shape[0]:
@@ -143,7 +143,7 @@ def _placed(x: Tensor, start: int, count: int, target: int) -> Tensor:
 
 
 class At:
-    """`x.at[index]`: a changed copy of x, `set` or `add`; x itself stays as it is."""
+    """`x.at[index]`: a changed copy of x, by `set` or `add`; x itself is not changed."""
 
     __slots__ = ("index", "tensor")
 
@@ -157,8 +157,8 @@ class At:
     def set(self, value: Any) -> Tensor:
         """Returns x with `value` (which broadcasts) at the index.
 
-        A place that the index names twice has no well-defined value: that raises ArgumentError (in
-        a compiled step: before it changes anything).
+        An index that names a position twice gives no well-defined value, and raises ArgumentError
+        (in a compiled step: before it changes anything).
         """
         masked = self._masked(value, lambda x, given: given)
         if masked is not None:
@@ -260,7 +260,7 @@ def take(x: Tensor, index: Tensor) -> Tensor:
 
 
 def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
-    """Returns the slices of x along `dim` that the vector `index` names."""
+    """Returns the slices of x along `dim` at the positions in the vector `index`."""
     axis = axis_of(x, dim, "index_select")
     if index.ndim > 1:
         raise ShapeError(f"index_select: the index must be a vector, got {index.shape}")
@@ -272,7 +272,7 @@ def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
 
 
 def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
-    """Returns `y[i, j, k] = x[i, index[i, j, k], k]` (for dim 1; alike for others).
+    """Returns `y[i, j, k] = x[i, index[i, j, k], k]` (for dim 1; likewise for others).
 
     Args:
         x: values.
@@ -332,19 +332,19 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
 
 
 def scatter(x: Tensor, dim: int, index: Tensor, src: Any, *, reduce: str | None = None) -> Tensor:
-    """Returns x with `src[i, j, k]` at `[i, index[i, j, k], k]` (for dim 1; alike for others).
+    """Returns x with `src[i, j, k]` at `[i, index[i, j, k], k]` (for dim 1; likewise for others).
 
     Args:
         x: values.
         dim: the axis along which the index points.
         index: int tensor with as many axes as x, no longer than x along the others.
-        src: a tensor at least as large as the index, or one number for all places.
+        src: a tensor at least as large as the index, or one number for all positions.
         reduce: None, or "add" for what `scatter_add` does.
 
     Raises:
-        ArgumentError: the index names a place twice and src is no number, so that its value is not
-            defined (in a compiled step: before it changes anything), or another `reduce`.
-        BoundsError: an index lies outside the axis.
+        ArgumentError: the index names a position twice and src is not a number, so that the value
+            is not defined (in a compiled step: before it changes anything), or `reduce` is unknown.
+        BoundsError: an index is outside the axis.
         ShapeError: src is smaller than the index, or the index larger than x off `dim`.
     """
     if reduce not in (None, "add"):
@@ -363,8 +363,8 @@ def scatter(x: Tensor, dim: int, index: Tensor, src: Any, *, reduce: str | None 
 
 
 def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """Returns x with `src[i, j, k]` added at `[i, index[i, j, k], k]` (for dim 1; alike for
-    others), for the places that the index has.
+    """Returns x with `src[i, j, k]` added at `[i, index[i, j, k], k]` (for dim 1; likewise for
+    others), for all positions in the index.
 
     Raises:
         ShapeError: src is smaller than the index, or the index larger than x off `dim`.
@@ -382,20 +382,22 @@ def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 def repeat_interleave(
     x: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
 ) -> Tensor:
-    """Returns x with each of its slices along an axis repeated where it stands: a, a, b, b, ...
+    """Returns x with each of its slices along an axis repeated in place: a, a, b, b, ...
 
     Args:
-        x: values. Alone it is the counts, and the result the place of each slice, as int64.
-        repeats: how often: a whole number, or an int vector with a count for each slice (or one
-            for all).
-        dim: the axis; None takes all elements in one row.
-        output_size: the extent of the result along the axis. A compiled step needs it where
-            `repeats` is a tensor.
+        x: values. If it is the only argument, it is the counts, and the result is the index of each
+            slice, as int64.
+        repeats: how often: an integer, or an int vector with a count for each slice (or one for
+            all).
+        dim: the axis; None for the flattened tensor.
+        output_size: the size of the result along the axis. A compiled step needs it if `repeats` is
+            a tensor.
 
     Raises:
         ArgumentError: a count is negative.
-        ShapeError: there are other numbers of counts and slices, or `output_size` is not their sum.
-        TraceError: it is not known how many slices come out.
+        ShapeError: the numbers of counts and slices differ, or `output_size` is not the sum of the
+            counts.
+        TraceError: the number of resulting slices is not known.
     """
     x = as_tensor(x)
     if repeats is None:
@@ -488,9 +490,9 @@ def _adding(dtype: DType) -> DType:
 
 
 def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
-    """Returns x with `value` wherever the mask (bool, broadcasts) holds.
+    """Returns x with `value` wherever the mask (bool, broadcasts) is true.
 
     Raises:
-        DTypeError: x holds integers, and the value is none.
+        DTypeError: x has an integer dtype, and the value is not an integer.
     """
     return where(mask, _storable("masked_fill", value, x.dtype), x)

@@ -1,4 +1,4 @@
-"""The values of traced tensors that constants alone make up, such as what comes of shapes."""
+"""The values of traced tensors that depend only on constants, such as shapes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ LARGEST = 1024  # elements of what is computed for Python while a step is traced
 def known_value(data: Any) -> np.ndarray | None:
     """Returns the values, as stored, of a traced tensor that is computed from constants alone.
 
-    So what a step works out by tensors of its own can be a size, an axis, the condition of an `if`.
+    So a value that a step computes with such tensors can be a size, an axis, or the condition of an
+    `if`.
 
     Returns:
-        None for what depends on an argument, a state or a random number, for what is large, and for
-        what is not being traced now.
+        None if the tensor depends on an argument, a state or a random number, is large, or is not
+        being traced now.
     """
     if not isinstance(data, Node) or isinstance(current_engine(), Eager):
         return None

@@ -45,15 +45,15 @@ def to(
 
     Args:
         x: any shape.
-        target: a dtype, the device "cpu", or a tensor of the dtype that is wanted.
-        dtype: the dtype, behind a device.
+        target: a dtype, the device "cpu", or a tensor of the desired dtype.
+        dtype: the dtype, if `target` is a device.
         non_blocking: without effect.
-        copy: whether the result has memory of its own in any case.
+        copy: whether the result always has its own memory.
         device: "cpu".
         memory_format: without effect.
 
     Raises:
-        ArgumentError: another device than the CPU.
+        ArgumentError: a device other than the CPU.
         DTypeError: Smelt has no such dtype.
     """
     if type(target) is not DType:
@@ -82,7 +82,7 @@ def _target(x: Tensor, target: Any, dtype: Any, device: Any) -> DType:
 
 
 def type_of(x: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
-    """Returns the tensor in another dtype; without one, the name of its kind."""
+    """Returns the tensor in another dtype; without an argument, the name of its type."""
     return f"smelt.{KIND_NAMES[x.dtype]}" if dtype is None else to(x, dtype)
 
 
@@ -132,12 +132,12 @@ def new_empty(x: Tensor, *size: Any, dtype: Any = None, requires_grad: bool = Fa
 
 
 def clone(x: Tensor) -> Tensor:
-    """Returns a copy with memory of its own; the gradient passes."""
+    """Returns a copy with its own memory; the gradient passes through."""
     return elementary.where(True, x, x.detach())
 
 
 def contiguous(x: Tensor, memory_format: Any = None) -> Tensor:
-    """Returns the tensor itself: how it lies in memory is the library's affair."""
+    """Returns the tensor itself: the memory layout is internal."""
     return x
 
 
@@ -157,7 +157,7 @@ def dim(x: Tensor) -> int:
 
 
 def is_contiguous(x: Tensor, memory_format: Any = None) -> bool:
-    """Returns True: the tensor behaves so, however it lies in memory."""
+    """Returns True: the tensor behaves as if contiguous, whatever its memory layout."""
     return True
 
 

@@ -1,9 +1,9 @@
 """NumPy's functions on tensors: `np.sin(x)`, `np.ones(3) * x`, `np.mean(x)`, `np.asarray(x)`.
 
-A ufunc that Smelt has too is Smelt's: its result is a tensor, with a gradient, in a trace as well.
-All other functions of NumPy work on the values, and give what NumPy gives. They raise where that
-would say something wrong in silence: in a trace, where there are no values yet, and for a result
-with a fraction of a tensor whose gradient is wanted.
+For a ufunc that Smelt has too, Smelt's function is called: its result is a tensor, with a gradient,
+in a trace as well. All other functions of NumPy work on the values, and return NumPy's results.
+They raise an error where that would silently be wrong: in a trace, where there are no values yet,
+and for float results from a tensor whose gradient is needed.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def as_bytes(x: Tensor) -> bytes:
 
 def as_buffer(x: Tensor, flags: int) -> memoryview:
     """Returns the elements without a copy, as Python wants them from 3.12 on for `memoryview(x)`
-    and whatever else takes bytes.
+    and other functions that take bytes.
 
     Raises:
         ExchangeError: the tensor is bfloat16, for which buffers have no name, or a buffer to write

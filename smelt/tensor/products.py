@@ -1,4 +1,4 @@
-"""Sums of products: matrix products of every kind, all on the one primitive `matmul`."""
+"""Sums of products: matrix products of every kind, all based on the primitive `matmul`."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def mv(a: Tensor, vec: Tensor) -> Tensor:
 
 
 def dot(a: Tensor, other: Tensor) -> Tensor:
-    """Returns the inner product of two vectors of one length."""
+    """Returns the inner product of two vectors of equal length."""
     if a.ndim != 1 or other.ndim != 1:
         raise ShapeError(f"dot: needs two vectors, got shapes {a.shape} and {other.shape}")
     return matmul(a, other)
@@ -95,7 +95,7 @@ def outer(a: Tensor, other: Tensor) -> Tensor:
 def inner(a: Tensor, other: Tensor) -> Tensor:
     """Returns the sums of products along the last axes: `(..., K)` and `(*, K)` -> `(..., *)`.
 
-    Where one is a number of shape (), the product by it.
+    If one has shape (), the product with it.
     """
     if not a.ndim or not other.ndim:
         return a * other
@@ -105,18 +105,18 @@ def inner(a: Tensor, other: Tensor) -> Tensor:
 
 
 def tensordot(a: Tensor, other: Tensor, dims: int | Sequence[Any] = 2) -> Tensor:
-    """Returns the sums of products along several axes at once; what is left of both stands in
+    """Returns the sums of products along several axes at once; the remaining axes of both follow in
     order.
 
     Args:
         a: any shape.
         other: any shape.
-        dims: how many of the last axes of `a` meet the first of `other`, in order; or two lists
-            of axes (or two axes) that meet.
+        dims: how many of the last axes of `a` are paired with the first of `other`, in order; or
+            two lists of axes (or two axes) to pair.
 
     Raises:
         ArgumentError: an axis does not exist or is named twice, or the lists differ in length.
-        ShapeError: axes that meet differ in extent, and neither is 1.
+        ShapeError: paired axes differ in size, and neither is 1.
     """
     left, right = _meeting(a, other, dims)
     for place, axis in zip(left, right, strict=True):  # an extent of 1 meets any
@@ -160,9 +160,10 @@ def _meeting(a: Tensor, other: Tensor, dims: Any) -> tuple[tuple[int, ...], tupl
 
 
 def kron(a: Tensor, other: Tensor) -> Tensor:
-    """Returns Kronecker's product: each element of `a` becomes a block, `other` times that element.
+    """Returns the Kronecker product: each element of `a` becomes a block, `other` times that
+    element.
 
-    The shape with fewer axes gets axes of extent 1 in front; extents multiply.
+    The shape with fewer axes gets axes of size 1 in front; sizes multiply.
     """
     count = max(a.ndim, other.ndim)
     outer_shape, inner_shape = ((1,) * (count - x.ndim) + x.shape for x in (a, other))
@@ -205,13 +206,13 @@ def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor
 
     Args:
         x: of two or more axes.
-        offset: how far the diagonal lies above the main one; below it when negative.
+        offset: how far the diagonal is above the main one; below it when negative.
         dim1: the axis of rows.
         dim2: the axis of columns.
 
     Raises:
         ArgumentError: an axis does not exist, or both are the same.
-        ShapeError: x has less than two axes.
+        ShapeError: x has fewer than two axes.
     """
     _offset(x, "diagonal")
     rows, columns = places_of(x, (dim1, dim2), "diagonal")
@@ -235,11 +236,11 @@ def trace(x: Tensor) -> Tensor:
 
 
 def diag(x: Tensor, diagonal: int = 0) -> Tensor:
-    """Returns a square matrix with a vector on a diagonal; of a matrix, that diagonal.
+    """Returns a square matrix with a vector on a diagonal; for a matrix, that diagonal.
 
     Args:
         x: (N,) or (M, N).
-        diagonal: how far it lies above the main one; below it when negative.
+        diagonal: how far it is above the main one; below it when negative.
 
     Raises:
         ShapeError: x is neither a vector nor a matrix.

@@ -1,6 +1,6 @@
 """Many elements to one along some axes: sums, extremes, statistics; and running sums. Methods too.
 
-`dim` is an axis, several, or None for all; `keepdim` keeps the reduced axes with an extent of 1.
+`dim` is an axis, several, or None for all; `keepdim` keeps the reduced axes with size 1.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
 
 
 class Extreme(NamedTuple):
-    """The largest or smallest elements along an axis, and where they stand."""
+    """The largest or smallest elements along an axis, and their positions."""
 
     values: Tensor
     indices: Tensor
@@ -38,7 +38,7 @@ class Extreme(NamedTuple):
 def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """Returns the sum over the axes `dim`; bool and integers sum as int64.
 
-    The elements become `dtype` first, where one is given.
+    If `dtype` is given, the elements are converted first.
     """
     if dtype is not None:
         return reduced(reduction.sum, x.to(dtype), dim, keepdim).to(dtype)
@@ -47,7 +47,7 @@ def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
 
 
 def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """Returns the mean over the axes `dim`, in `dtype` where one is given; of nothing it is nan."""
+    """Returns the mean over the axes `dim`, in `dtype` if given; nan if there are no elements."""
     x = floating_as("mean", x, dtype)
     return (sum(wide(x), dim, keepdim) / _count(x, dim)).to(x.dtype)
 
@@ -55,7 +55,7 @@ def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = Non
 def prod(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """Returns the product over the axes `dim`; bool and integers multiply as int64.
 
-    The elements become `dtype` first, where one is given.
+    If `dtype` is given, the elements are converted first.
     """
     if dtype is not None:
         return reduced(reduction.prod, x.to(dtype), dim, keepdim).to(dtype)
@@ -78,7 +78,7 @@ def amin(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
 def max(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     """Returns the largest element; with `dim` a pair (values, indices); with a tensor, the larger.
 
-    Equal elements share the gradient evenly; `indices` names the first of them.
+    Equal elements share the gradient evenly; `indices` has the first of them.
     """
     if dim is None:
         return amax(x)
@@ -91,7 +91,7 @@ def min(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     """Returns the smallest element; with `dim` a pair (values, indices); with a tensor, the
     smaller.
 
-    Equal elements share the gradient evenly; `indices` names the first of them.
+    Equal elements share the gradient evenly; `indices` has the first of them.
     """
     if dim is None:
         return amin(x)
@@ -101,7 +101,7 @@ def min(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
 
 
 def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """Returns where the largest element stands along `dim` (in the flat tensor when None), int64.
+    """Returns the index of the largest element along `dim` (in the flat tensor when None), int64.
 
     The first one counts; nan is larger than everything.
     """
@@ -109,7 +109,7 @@ def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
 
 
 def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """Returns where the smallest element stands along `dim` (in the flat tensor when None), int64.
+    """Returns the index of the smallest element along `dim` (in the flat tensor when None), int64.
 
     The first one counts; nan is smaller than everything.
     """
@@ -233,7 +233,7 @@ def _away_from_zero(power: Callable[[Tensor], Tensor], x: Tensor, exponent: floa
 
 def logsumexp(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Returns log sum e^x over the axes `dim` without overflow: m + log sum e^(x - m), m the
-    maximum. Of nothing it is -inf.
+    maximum. Without elements it is -inf.
     """
     x = floating(x)
     top = largest(x, dim)
@@ -252,17 +252,17 @@ def largest(x: Tensor, dim: Dims) -> Tensor:
 
 
 def cumsum(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """Returns the sums of the elements up to each place along `dim`; integers sum as int64.
+    """Returns the sums of the elements up to each position along `dim`; integers sum as int64.
 
-    The elements become `dtype` first, where one is given.
+    If `dtype` is given, the elements are converted first.
     """
     return _running(reduction.cumsum, x, dim, dtype)
 
 
 def cumprod(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """Returns the products of the elements up to each place along `dim`; integers as int64.
+    """Returns the products of the elements up to each position along `dim`; integers as int64.
 
-    The elements become `dtype` first, where one is given.
+    If `dtype` is given, the elements are converted first.
     """
     return _running(reduction.cumprod, x, dim, dtype)
 
@@ -288,7 +288,7 @@ def allclose(
 
 
 def equal(x: Tensor, other: Tensor) -> bool:
-    """Returns, as a Python bool, whether two tensors have one shape and equal elements.
+    """Returns, as a Python bool, whether two tensors have the same shape and equal elements.
 
     Raises:
         TraceError: inside a compiled step, where no value is known.

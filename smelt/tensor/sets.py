@@ -1,6 +1,6 @@
-"""Which elements there are: where they are not 0, each once, those of another tensor. Methods too.
+"""nonzero, unique, isin: which elements a tensor has. Methods too.
 
-How many there are depends on the values, so `nonzero` and `unique` are for eager code.
+The number of results depends on the values, so `nonzero` and `unique` work only eagerly.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ __all__ = ["argwhere", "isin", "nonzero", "unique"]
 
 
 def nonzero(x: Tensor, *, as_tuple: bool = False) -> Any:
-    """Returns the places of the elements that are not 0, in order.
+    """Returns the indices of the elements that are not 0, in order.
 
     Args:
         x: any shape.
-        as_tuple: whether each axis has a tensor of its own, as in `x[x.nonzero(as_tuple=True)]`.
+        as_tuple: whether to return one tensor per axis, as in `x[x.nonzero(as_tuple=True)]`.
 
     Returns:
-        (N, x.ndim) int64; as a tuple one (N,) per axis, and of shape () as of (1,).
+        (N, x.ndim) int64; as a tuple one (N,) per axis; shape () is treated as (1,).
 
     Raises:
         TraceError: in a compiled step, where N is not known; write smelt.where.
@@ -43,7 +43,7 @@ def nonzero(x: Tensor, *, as_tuple: bool = False) -> Any:
 
 
 def argwhere(x: Tensor) -> Tensor:
-    """Returns the places of the elements that are not 0, (N, x.ndim); see `nonzero`."""
+    """Returns the indices of the elements that are not 0, (N, x.ndim); see `nonzero`."""
     return nonzero(x)
 
 
@@ -54,18 +54,19 @@ def unique(
     return_counts: bool = False,
     dim: int | None = None,
 ) -> Any:
-    """Returns the elements of a tensor, each once, in order; each nan is one of its own.
+    """Returns the distinct elements of a tensor, in order; each nan counts separately.
 
     Args:
         x: any shape.
-        sorted: they are in order either way.
-        return_inverse: whether to return where each element of x stands among the result, too.
-        return_counts: whether to return how often each is there, too.
+        sorted: without effect; the result is always sorted.
+        return_inverse: whether to also return the index of each element of x in the result.
+        return_counts: whether to also return how often each occurs.
         dim: an axis, whose slices are compared instead of elements.
 
     Returns:
-        (N,) of x's dtype; with `dim` as x, but for N slices along it. With more wanted a tuple:
-        the inverse is int64 of x's shape (with `dim` of that axis), the counts are int64 (N,).
+        (N,) of x's dtype; with `dim` like x, but with N slices along it. If more is returned, a
+        tuple: the inverse is int64 of x's shape (with `dim` of that axis), the counts are int64
+        (N,).
 
     Raises:
         TraceError: in a compiled step, where N is not known.
@@ -88,13 +89,13 @@ def unique(
 def isin(
     elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False
 ) -> Tensor:
-    """Returns whether each element is one of the others; nan is none.
+    """Returns whether each element is one of the others; nan never is.
 
     Args:
         elements: any shape, or a number.
         test_elements: any shape, or a number.
         assume_unique: without effect.
-        invert: whether each element is none of the others, instead.
+        invert: whether to return the opposite.
     """
     given, others = matched(elements, test_elements)
     shape, given, others = given.shape, given.detach().reshape(-1), others.detach().reshape(-1)

@@ -1,4 +1,4 @@
-"""The same elements under another shape, in another order, joined or split. All are methods too."""
+"""Functions that change the shape or order of elements, join or split. All are methods too."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = [
 
 
 def reshape(x: Tensor, *shape: Any) -> Tensor:
-    """Returns the same elements under another shape; one extent may be -1 and is worked out."""
+    """Returns the same elements with another shape; one size may be -1 and is computed."""
     extents = extents_of(shape)
     if extents.count(-1) > 1:
         raise ShapeError(f"reshape: only one extent of {extents} may be -1")
@@ -67,7 +67,7 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
 
 
 def t(x: Tensor) -> Tensor:
-    """Returns a matrix with its axes exchanged; a vector or number as it is.
+    """Returns a matrix with its axes exchanged; a vector or number unchanged.
 
     Raises:
         ShapeError: more than two axes.
@@ -78,12 +78,13 @@ def t(x: Tensor) -> Tensor:
 
 
 def movedim(x: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
-    """Returns the tensor with axis `source` at place `destination`, the others in order.
+    """Returns the tensor with axis `source` moved to `destination`, the others in order.
 
-    Both may be several axes: the first goes to the first place, and so on.
+    Both may be several axes: the first is moved to the first destination, and so on.
 
     Raises:
-        ArgumentError: an axis does not exist or is named twice, or there are not as many places.
+        ArgumentError: an axis does not exist or is named twice, or the numbers of sources and
+            destinations differ.
     """
     starts, ends = (places_of(x, dims, "movedim") for dims in (source, destination))
     if len(starts) != len(ends):
@@ -97,7 +98,7 @@ def movedim(x: Tensor, source: int | Sequence[int], destination: int | Sequence[
 
 
 def expand(x: Tensor, *shape: Any) -> Tensor:
-    """Returns the tensor broadcast to a shape; -1 keeps an extent."""
+    """Returns the tensor broadcast to a shape; -1 keeps a size."""
     extents = list(extents_of(shape))
     for offset in range(1, x.ndim + 1):
         if offset <= len(extents) and extents[-offset] == -1:
@@ -111,7 +112,7 @@ def expand_as(x: Tensor, other: Tensor) -> Tensor:
 
 
 def view_as(x: Tensor, other: Tensor) -> Tensor:
-    """Returns the same elements under the shape of `other`."""
+    """Returns the same elements with the shape of `other`."""
     return reshape(x, other.shape)
 
 
@@ -135,7 +136,7 @@ def repeat(x: Tensor, *repeats: Any) -> Tensor:
 
 
 def squeeze(x: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
-    """Returns the tensor without its axes of extent 1, or without those of them that `dim` names.
+    """Returns the tensor without its axes of size 1, or without those of them given by `dim`.
 
     Raises:
         ArgumentError: an axis does not exist, or is named twice.
@@ -146,7 +147,7 @@ def squeeze(x: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
 
 
 def unsqueeze(x: Tensor, dim: int) -> Tensor:
-    """Returns the tensor with a new axis of extent 1 at place `dim`."""
+    """Returns the tensor with a new axis of size 1 at position `dim`."""
     if not -x.ndim - 1 <= dim <= x.ndim:
         raise ArgumentError(
             f"{called_function('unsqueeze')}: there is no place {dim} in shape {x.shape}"
@@ -156,7 +157,7 @@ def unsqueeze(x: Tensor, dim: int) -> Tensor:
 
 
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """Returns the tensor with the axes `start_dim` to `end_dim` joined to one."""
+    """Returns the tensor with the axes `start_dim` to `end_dim` joined into one."""
     if not x.shape:
         return reshape(x, 1)
     first, last = axis_of(x, start_dim, "flatten"), axis_of(x, end_dim, "flatten")
@@ -176,7 +177,7 @@ def fliplr(x: Tensor) -> Tensor:
     """Returns the elements along axis 1 in opposite order.
 
     Raises:
-        ShapeError: less than two axes.
+        ShapeError: fewer than two axes.
     """
     if x.ndim < 2:
         raise ShapeError(f"fliplr: needs at least two axes, got shape {x.shape}")
@@ -200,7 +201,7 @@ def ravel(x: Tensor) -> Tensor:
 
 
 def select(x: Tensor, dim: int, index: int) -> Tensor:
-    """Returns the slice at place `index` along `dim`, without that axis."""
+    """Returns the slice at position `index` along `dim`, without that axis."""
     axis = own_axis_of(x, dim, "select")
     extent = x.shape[axis]
     if not -extent <= index < extent:
@@ -265,15 +266,16 @@ def _narrowed(x: Tensor, axis: int, start: Tensor, length: int) -> Tensor:
 
 
 def roll(x: Tensor, shifts: int | Sequence[int], dim: int | Sequence[int] | None = None) -> Tensor:
-    """Returns the elements moved on by `shifts` places along `dim`; what falls off comes in again.
+    """Returns the elements shifted by `shifts` positions along `dim`, cyclically.
 
     Args:
         x: of any shape.
         shifts: how far, for each axis of `dim`.
-        dim: one axis or several; by default the flattened tensor is rolled, in x's shape again.
+        dim: one axis or several; by default the flattened tensor is rolled and reshaped to x's
+            shape.
 
     Raises:
-        ArgumentError: there are not as many shifts as axes, or an axis does not exist.
+        ArgumentError: the numbers of shifts and axes differ, or an axis does not exist.
         ShapeError: x has no axis, but one is named.
     """
     given = shifts if isinstance(shifts, (list, tuple)) else (shifts,)
@@ -300,16 +302,16 @@ def _rolled(x: Tensor, shifts: int, axis: int) -> Tensor:
 
 
 def diff(x: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Tensor:
-    """Returns how much each element differs from the one before along an axis, n times over.
+    """Returns the difference of each element from the previous one along an axis, n times.
 
-    Of bools it is whether they differ.
+    For bools it is whether they differ.
 
     Args:
         x: any shape but ().
         n: how often the differences of differences are taken; the axis gets shorter by n.
         dim: the axis.
-        prepend: what stands before x along the axis.
-        append: what stands behind x.
+        prepend: elements to insert before x along the axis.
+        append: elements to insert after x.
 
     Raises:
         ArgumentError: n is negative.
@@ -330,9 +332,9 @@ def diff(x: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: Any 
 
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
-    """Returns the tensors one behind the other along axis `dim`, in their common dtype.
+    """Returns the tensors concatenated along axis `dim`, in their common dtype.
 
-    A tensor of shape (0,) fits any other: a list that grows may begin with it.
+    A tensor of shape (0,) fits any other, so a growing result may begin with it.
 
     Raises:
         ShapeError: their shapes differ in another axis.
@@ -359,7 +361,7 @@ concatenate = cat
 
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
-    """Returns tensors of one shape side by side along a new axis at place `dim`."""
+    """Returns tensors of equal shape stacked along a new axis at position `dim`."""
     if not isinstance(tensors, (list, tuple)):
         raise ArgumentTypeError(f"stack: needs a list of tensors, got {described(tensors)}")
     if not tensors:
@@ -376,18 +378,18 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
 
 
 def hstack(tensors: Sequence[Any]) -> Tensor:
-    """Returns the tensors side by side: joined along axis 1, vectors and numbers along axis 0."""
+    """Returns the tensors concatenated along axis 1, vectors and numbers along axis 0."""
     items = [item.reshape(1) if not item.ndim else item for item in map(as_tensor, tensors)]
     return cat(items, 0 if items and items[0].ndim == 1 else 1)
 
 
 def vstack(tensors: Sequence[Any]) -> Tensor:
-    """Returns the tensors one below the other: joined along axis 0, vectors as rows."""
+    """Returns the tensors concatenated along axis 0, vectors as rows."""
     return cat([x.reshape(1, -1) if x.ndim < 2 else x for x in map(as_tensor, tensors)], 0)
 
 
 def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """Returns consecutive parts along `dim`: all of one extent (the last may be smaller), or as
+    """Returns consecutive parts along `dim`: all of the same size (the last may be smaller), or as
     listed.
     """
     axis = own_axis_of(x, dim, "split")
@@ -411,7 +413,7 @@ def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Ten
 
 
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """Returns at most `chunks` consecutive parts along `dim`, equal but for the last, as torch
+    """Returns at most `chunks` consecutive parts along `dim`, equal except for the last, as torch
     does.
     """
     if chunks <= 0:

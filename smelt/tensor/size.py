@@ -1,4 +1,4 @@
-"""What `x.size` is: the number of elements, as in NumPy; called, the extents, as in PyTorch."""
+"""`x.size`: the number of elements, as in NumPy; when called, the sizes, as in PyTorch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Size"]
 
 
 class Size(int):
-    """The number of elements, which is called for the extents: `x.size(0)` is `x.shape[0]`."""
+    """The number of elements; calling it returns the sizes: `x.size(0)` is `x.shape[0]`."""
 
     shape: Shape
 

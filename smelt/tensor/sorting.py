@@ -31,14 +31,14 @@ __all__ = ["Sorted", "argsort", "median", "quantile", "sort", "topk"]
 
 
 class Sorted(NamedTuple):
-    """Elements in order, and where they stood before."""
+    """Elements in order, and their positions before."""
 
     values: Tensor
     indices: Tensor
 
 
 def argsort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
-    """Returns the places (int64) of the elements of x in order along `dim`; equal ones keep theirs.
+    """Returns the indices (int64) that sort x along `dim`; equal elements keep their order.
 
     The order is always stable; `stable` is accepted because PyTorch has it.
     """
@@ -100,13 +100,13 @@ def _keys(rows: Tensor, descending: bool) -> Tensor:
 
 
 def sort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Sorted:
-    """Returns the elements in order along `dim`, and their places before; see `argsort`."""
+    """Returns the elements in order along `dim`, and their indices before; see `argsort`."""
     order = argsort(x, dim, descending, stable)
     return Sorted(gather_known(x, dim, order), order)
 
 
 def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Sorted:
-    """Returns the k largest (or smallest) elements along `dim`, in order, and their places.
+    """Returns the k largest (or smallest) elements along `dim`, in order, and their indices.
 
     The first of equal elements comes first. They are always sorted; `sorted` is accepted because
     PyTorch has it.
@@ -121,12 +121,12 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
 
 
 def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """Returns the middle element, the lower of the two where their number is even; nan wins.
+    """Returns the middle element, the lower of the two if their number is even; nan wins.
 
     Args:
         x: any shape with elements.
         dim: the axis; None for all elements together.
-        keepdim: whether the axis stays, with an extent of 1.
+        keepdim: whether the axis is kept, with size 1.
 
     Returns:
         A tensor of shape (), which gets the gradient of one of equal elements; with `dim` a pair
@@ -173,22 +173,22 @@ def quantile(
     *,
     interpolation: str = "linear",
 ) -> Tensor:
-    """Returns the element that stands at q * (N - 1) in order, between two by interpolation.
+    """Returns the element at position q * (N - 1) in order, interpolated between two elements.
 
     Args:
         x: any shape with elements.
         q: a number in [0, 1], or several, (Q,).
         dim: the axis of N elements; None for all of them together.
-        keepdim: whether the axis stays, with an extent of 1.
+        keepdim: whether the axis is kept, with size 1.
         interpolation: "linear", "lower", "higher", "midpoint" or "nearest" (the even one at a tie).
 
     Returns:
-        x without the axis, in front of it an axis of Q where there are several q; nan where the
-        row has one.
+        x without the axis, with a new first axis of size Q if there are several q; nan where the
+        row has a nan.
 
     Raises:
-        ArgumentError: q lies outside [0, 1] (in a compiled step: before it changes anything), or
-            another interpolation.
+        ArgumentError: q is outside [0, 1] (in a compiled step: before it changes anything), or the
+            interpolation is unknown.
         ShapeError: there are no elements, or q has more than one axis.
     """
     if interpolation not in INTERPOLATIONS:

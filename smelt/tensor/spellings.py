@@ -1,12 +1,12 @@
-"""PyTorch's and NumPy's spellings of arguments: what a call means that Python cannot bind.
+"""PyTorch's and NumPy's names of arguments, for calls that Python cannot bind.
 
 A call that fits costs nothing for this: `checked` asks here only after Python could not bind the
 arguments. A keyword is then one of these:
 
-- another word for a parameter: `axis` for `dim`, `input` for the first one, `size` for `shape`;
+- another name of a parameter: `axis` for `dim`, `input` for the first one, `size` for `shape`;
 - without effect here: `device="cpu"`, `inplace=True` (the result is a new tensor), `foreach`;
 - applied to the result: `requires_grad=True`;
-- refused, and says what to write instead: `out=y`, `device="cuda"`;
+- an error that says what to write instead: `out=y`, `device="cuda"`;
 - unknown: `checked` names the nearest.
 """
 
@@ -121,7 +121,7 @@ _MEANT: dict[str, tuple[str, Callable[[Any], Any]]] = {
 
 
 class Respelled(NamedTuple):
-    """A call in Smelt's words, and what becomes of its result."""
+    """A call with Smelt's argument names, and what is applied to its result."""
 
     arguments: tuple[Any, ...]
     options: dict[str, Any]
@@ -131,7 +131,7 @@ class Respelled(NamedTuple):
 def respelled(
     function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]
 ) -> Respelled | None:
-    """Returns a call that Python could not bind in Smelt's words; None where it has no meaning.
+    """Translates a call that Python could not bind to Smelt's names; None if it has no meaning.
 
     Args:
         function: what was called.
@@ -139,7 +139,8 @@ def respelled(
         options: its keywords.
 
     Raises:
-        ArgumentError: a keyword asks for what Smelt has not, such as another device.
+        ArgumentError: a keyword asks for something that Smelt does not have, such as another
+            device.
     """
     parameters = inspect.signature(function).parameters
     if len(arguments) == len(parameters) + 1 and _ends_in_place(function, arguments[-1]):

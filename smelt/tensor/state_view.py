@@ -1,4 +1,4 @@
-"""What `x.data` is: a tensor without history through which another one is changed."""
+"""`x.data`: a tensor without history through which another one is changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["StateView"]
 
 
 class StateView(Tensor):
-    """What `x.data` is: the values that x holds at any time, without history.
+    """`x.data`: the current values of x, without history.
 
     In-place changes go to x, eagerly and in a trace.
     """

@@ -1,4 +1,4 @@
-"""What stands between the brackets of `x[...]`, taken apart into slices and index tensors."""
+"""Parses the index of `x[...]` into slices and index tensors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from smelt.tracing.engine import Eager, current_engine
 
 @dataclass(frozen=True, slots=True)
 class Subscript:
-    """An index taken apart: first slices, flips and a reshape, then index tensors.
+    """A parsed index: first slices, flips and a reshape, then index tensors.
 
     `start`, `stop`, `step` (positive) slice every axis of x to `extents`; the axes `flipped` are
     reversed; `shape` is without the axes that a number took away and with those that None
@@ -133,7 +133,7 @@ def _check_concrete_mask() -> None:
 
 
 def check_masks(shape: Shape, index: tuple[Any, ...]) -> None:
-    """A mask must have the extents of the axes that it stands for."""
+    """Checks that a mask has the sizes of the axes that it indexes."""
     axis = 0
     for position, entry in enumerate(index):
         if entry is Ellipsis:

@@ -1,4 +1,4 @@
-"""Tensor: what a person holds. An array, or, while a step is traced, a node of its graph."""
+"""Tensor: an array or, while a step is traced, a node of its graph."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ KINDS = ("bool", "int", "float")  # each holds what stands before it
 class Tensor(Operators, Methods, InPlace, Unsupported):
     """A dense array with a shape, a dtype and, on request, a gradient.
 
-    Made by `smelt.tensor` and its kin, not by this constructor. Tensors are values: operations
-    return new ones. Only `copy_` (which optimizers use) changes one in place.
+    Created by `smelt.tensor` and similar functions, not by this constructor. Tensors are values:
+    operations return new ones. Only `copy_` (which optimizers use) changes one in place.
     """
 
     __slots__ = (
@@ -92,7 +92,7 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
 
     @property
     def is_traced(self) -> bool:
-        """Whether the tensor stands for a value that is known only when a step runs."""
+        """Whether the tensor represents a value that is known only when a step runs."""
         return not isinstance(self._data, np.ndarray)
 
     @property
@@ -102,7 +102,7 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
 
     @property
     def size(self) -> Size:
-        """Number of elements; called, the extents, `x.size()`, or one of them, `x.size(0)`."""
+        """Number of elements; when called, the sizes, `x.size()`, or one of them, `x.size(0)`."""
         return Size(self.shape)
 
     @property
@@ -132,7 +132,7 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
 
     @property
     def grad_fn(self) -> TapeEntry | None:
-        """How the tensor was computed, as far as a gradient needs to know; None for a leaf."""
+        """The operation that computed the tensor, as needed for a gradient; None for a leaf."""
         return self.tape_entry
 
     @property
@@ -156,7 +156,7 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
         return self._version[0]
 
     def share_version(self, other: Tensor) -> None:
-        """Lets this tensor, perhaps a view of `other`, count as changed whenever `other` is."""
+        """Marks this tensor, perhaps a view of `other`, as changed whenever `other` is."""
         self._version = other._version
 
     @property
@@ -320,7 +320,7 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
 
     @checked
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Says whether gradients are wanted for this tensor; returns the tensor itself."""
+        """Sets whether gradients are computed for this tensor; returns the tensor itself."""
         if requires_grad and not self.dtype.is_float:
             raise DTypeError(f"only float tensors have gradients, this is {self.dtype.name}")
         if not requires_grad and self.tape_entry is not None:
@@ -329,13 +329,13 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
         return self
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
-        """Calls `hook(gradient)` whenever a gradient of this tensor is known; what it returns, if
-        not None, takes the gradient's place.
+        """Calls `hook(gradient)` whenever a gradient of this tensor is known; its result, if not
+        None, replaces the gradient.
 
         Inside a compiled step it becomes a part of the step.
 
         Returns:
-            A handle whose `remove()` takes the hook away.
+            A handle whose `remove()` removes the hook.
 
         Raises:
             GradientError: the tensor does not require a gradient.
@@ -345,7 +345,7 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
         return add_hook(self, hook, note_setting)
 
     def retain_grad(self) -> None:
-        """Lets `backward` leave the gradient in `.grad` though the tensor was computed.
+        """Makes `backward` keep the gradient in `.grad` although the tensor is not a leaf.
 
         Raises:
             GradientError: the tensor does not require a gradient.
@@ -446,15 +446,15 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
             )
 
     def replace_storage(self, array: np.ndarray, dtype: DType) -> None:
-        """Gives the same tensor other memory, of its shape; compiled steps look for it anew.
+        """Gives the same tensor other memory, of its shape; compiled steps look it up again.
 
-        What was computed from the old contents cannot be differentiated any more.
+        Results computed from the old contents can no longer be differentiated.
         """
         self._data, self.dtype, self._address = array, dtype, None
         self._version[0] += 1
 
     def literal(self, value: Any, dtype: DType | None = None) -> Tensor:
-        """Returns a constant tensor; used by rules that need a mask or a table of their own."""
+        """Returns a constant tensor; used by rules that need a mask or a table."""
         return as_tensor(value, dtype)
 
 

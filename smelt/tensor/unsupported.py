@@ -1,4 +1,4 @@
-"""What PyTorch's tensors have and these have not: each name says what to write instead."""
+"""Names that PyTorch's tensors have and Smelt's do not: each says what to write instead."""
 
 from __future__ import annotations
 
@@ -77,5 +77,5 @@ class Unsupported:
             raise MissingName(message + _hint(name))
 
     def cuda(self, *arguments: Any, **options: Any) -> NoReturn:
-        """Raises ArgumentError: there is no device but the CPU."""
+        """Raises ArgumentError: the CPU is the only device."""
         raise no_device("cuda")

@@ -1,4 +1,4 @@
-"""Evaluation beside training: another thread validates copies of the model."""
+"""Evaluation in the background of training: another thread validates copies of the model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Validate = Callable[[], Mapping[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What came of one evaluation of the model.
+    """The result of one evaluation of the model.
 
     Attributes:
         step: the number that was given with the copy.
@@ -45,28 +45,29 @@ class _Snapshot:
 
 
 class BackgroundEvaluator(Callback):
-    """Tells how good a model is while its training goes on.
+    """Evaluates a model while its training continues.
 
-    `submit` copies parameters and buffers; a thread loads them into a model of its own and
-    evaluates that one. Native code holds no lock of Python's, so both run at the same time. A copy
-    holds one moment: call `submit` between steps, in the thread that trains; or hold `lock` during
-    each step, and submit from any thread.
+    `submit` copies parameters and buffers; a thread loads them into its own model and evaluates
+    that. Native code does not hold the GIL, so both run at the same time. A copy must be
+    consistent: call `submit` between steps, in the thread that trains; or hold `lock` during each
+    step, and submit from any thread.
 
     As a callback of `fit` it submits after each epoch and waits for the last result at the end.
     As a context manager it closes itself.
 
     Args:
-        model: what is trained.
+        model: the model that is trained.
         examine: (a copy of the model) -> a function without arguments that evaluates it, such as
-            `evaluator` makes: it returns a dict, name -> value.
-        waiting: copies that may wait for the thread; who submits more waits as well.
-        report: is called, in the thread, with each result.
+            `evaluator` returns: its result is a dict, name -> value.
+        waiting: how many copies may wait for the thread; `submit` waits if there are more.
+        report: called in the thread with each result.
 
     Attributes:
-        lock: is held while a copy is taken.
+        lock: held while a copy is made.
 
     Raises:
-        ArgumentError: `examine` returns no function; or, with the next call, that one no dict.
+        ArgumentError: `examine` does not return a function; or, raised by the next call, that
+            function does not return a dict.
 
     Example:
         >>> import smelt
@@ -105,22 +106,22 @@ class BackgroundEvaluator(Callback):
 
     @property
     def results(self) -> list[Evaluation]:
-        """What is known by now, in the order of submission."""
+        """The results so far, in the order of submission."""
         return list(self._results)
 
     def submit(self, step: int, wait: bool = True) -> bool:
         """Copies the model as it is now, to be evaluated.
 
         Args:
-            step: the number that the result will carry.
-            wait: whether to wait when the thread is behind; if not, the copy is dropped.
+            step: the number of the result.
+            wait: whether to wait if the thread is behind; if not, the copy is dropped.
 
         Returns:
             Whether there will be a result.
 
         Raises:
             ChannelClosed: the evaluator is closed, or was made before the process was forked.
-            BaseException: what an earlier evaluation raised.
+            BaseException: the error of an earlier evaluation.
         """
         self._consumer.require_here()
         with self.lock:
@@ -131,7 +132,7 @@ class BackgroundEvaluator(Callback):
         """Waits for the result of the last copy.
 
         Raises:
-            BaseException: what an evaluation raised.
+            BaseException: the error of an evaluation.
         """
         self._consumer.flush()
 
@@ -139,7 +140,7 @@ class BackgroundEvaluator(Callback):
         """Waits for the result of the last copy, and ends the thread.
 
         Raises:
-            BaseException: what an evaluation raised.
+            BaseException: the error of an evaluation.
         """
         self._consumer.close()
 

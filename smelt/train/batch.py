@@ -1,6 +1,6 @@
-"""What a batch means: its last part is the target, what stands before are the model's inputs.
+"""The meaning of a batch: its last part is the target, the parts before it are the inputs.
 
-A batch is a tuple (or list) of parts. A part that is a tuple, a list or a dict is spread over the
+A batch is a tuple (or list) of parts. A part that is a tuple, a list or a dict is unpacked into the
 arguments of the model, one level deep:
 
     (x, y)                       model(x), y
@@ -10,8 +10,8 @@ arguments of the model, one level deep:
     (x, {"mask": mask}, y)       model(x, mask=mask), y
     ((x, (h, c)), y)             model(x, (h, c)), y
 
-A target is handed on as it is: a tuple of targets is one tuple. Where the model itself returns the
-loss, the whole batch is its input: `call(model, *parts(batch))`.
+A target is passed unchanged: a tuple of targets is one tuple. If the model itself returns the loss,
+the whole batch is its input: `call(model, *parts(batch))`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def parts(batch: Any) -> tuple[Any, ...]:
 
 
 def split(batch: Any) -> tuple[tuple[Any, ...], Any]:
-    """Returns the inputs and the target of a batch: what stands before its last part, and that.
+    """Returns the inputs and the target of a batch: the parts before the last one, and the last
+    one.
 
     Args:
         batch: a tuple or list of at least two parts, each a tree of Tensors or arrays.
@@ -47,7 +48,7 @@ def split(batch: Any) -> tuple[tuple[Any, ...], Any]:
         The parts that are inputs, for `call(model, *inputs)`; the target.
 
     Raises:
-        ArgumentError: the batch is no tuple or list, or has fewer than two parts.
+        ArgumentError: the batch is not a tuple or list, or has fewer than two parts.
 
     Example:
         >>> split(("x", "mask", "y"))
@@ -67,7 +68,7 @@ def split(batch: Any) -> tuple[tuple[Any, ...], Any]:
 
 
 def call(function: Callable[..., Any], *inputs: Any) -> Any:
-    """Returns what a function makes of parts of a batch, spread over its arguments.
+    """Calls a function with parts of a batch as its arguments, and returns its result.
 
     Args:
         function: such as a module.
@@ -75,7 +76,7 @@ def call(function: Callable[..., Any], *inputs: Any) -> Any:
             anything else one positional argument.
 
     Raises:
-        ArgumentError: a key of a dict is no str, or stands in two of them.
+        ArgumentError: a key of a dict is not a str, or occurs in two of them.
 
     Example:
         >>> call(lambda x, h, mask: (x, h, mask), ("x", "h"), {"mask": "m"})
@@ -96,7 +97,7 @@ def call(function: Callable[..., Any], *inputs: Any) -> Any:
 
 def listed(batch: Any) -> Any:
     """Returns a batch in which a list of numbers is a Tensor, such as labels that a `collate_fn`
-    has collected; all else is as it was.
+    has collected; everything else is unchanged.
 
     Args:
         batch: a tree.

@@ -1,4 +1,4 @@
-"""Validation beside training: a thread measures a copy of the weights while the next epoch runs."""
+"""Background validation: a thread measures a copy of the weights while the next epoch runs."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = ["BesideValidation", "check_beside"]
 
 
 class BesideValidation:
-    """Measures epochs in a thread, each by the weights that it ended with.
+    """Measures epochs in a thread, each with the weights at its end.
 
-    What validation draws at random comes from a generator of the thread, seeded by the epoch: it
-    changes nothing in the training, and a resumed training measures the same.
+    Random numbers of the validation come from a generator of the thread, seeded by the epoch: they
+    do not change the training, and a resumed training measures the same.
 
     Args:
         model: whose weights are measured; a copy of it is made.
@@ -59,26 +59,26 @@ class BesideValidation:
         self._consumer: Consumer[OpenEpoch] | None = None  # a thread, from the first epoch on
 
     def submit(self, epoch: OpenEpoch) -> None:
-        """Begins to measure an epoch."""
+        """Starts to measure an epoch."""
         if self._consumer is None:
             self._consumer = Consumer(self._measure, 1, "smelt validation")
         self._consumer.send(epoch)
 
     def check(self) -> None:
-        """Raises what went wrong in the thread, if something did."""
+        """Raises the error of the thread, if there was one."""
         if self._consumer is not None:
             self._consumer.check()
 
     def result(self, epoch: OpenEpoch) -> dict[str, float]:
-        """Waits for the figures of an epoch that was submitted."""
+        """Waits for the results of an epoch that was submitted."""
         assert self._consumer is not None
         self._consumer.flush()
         return self._results.pop(epoch.number)
 
     def close(self) -> None:
-        """Ends the thread, after the batch that it is at; figures that are not known are lost.
+        """Ends the thread after its current batch; results that are not known yet are lost.
 
-        What went wrong in it is raised by `check` and `result`.
+        `check` and `result` raise the error of the thread.
         """
         self._ended.set()
         if self._consumer is not None:
@@ -103,7 +103,7 @@ class _Interruptible:
 
 
 def check_beside(data: Any, validation: Any, scheduler: Any) -> None:
-    """Raises ArgumentError for what cannot be validated beside its training."""
+    """Raises ArgumentError for a model that cannot be validated in the background."""
     if validation is None or callable(validation):
         raise ArgumentError(
             "fit: background_validation needs held-out data, validation=(x, y); a function looks "

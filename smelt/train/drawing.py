@@ -1,4 +1,4 @@
-"""Random numbers of a fit: from its own seed, whatever else the program draws."""
+"""Random numbers of a fit, from its own seed, independent of the rest of the program."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _LOCK = reentrant_lock()  # the default generator is one for all threads, so the
 
 @contextmanager
 def drawing(state: np.ndarray) -> Iterator[Callable[[], np.ndarray]]:
-    """Within the block the default generator goes on from a state; afterwards it is as before.
+    """Within the block the default generator continues from a state; afterwards it is restored.
 
     Args:
         state: int64 (2,), seed and counter.
 
     Returns:
-        A function that returns the state of the moment.
+        A function that returns the current state.
     """
     with _LOCK:
         before = get_rng_state()

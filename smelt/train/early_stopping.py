@@ -1,4 +1,4 @@
-"""EarlyStopping: the end of a training that does not get better any more."""
+"""EarlyStopping: ends a training that no longer improves."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ __all__ = ["EarlyStopping"]
 
 
 class EarlyStopping(Callback):
-    """Ends a training when a figure has not got better for some epochs (Prechelt 1998).
+    """Ends a training when a metric has not improved for some epochs (Prechelt 1998).
 
     Args:
-        monitor: the figure of held-out data, such as "loss"; "train_loss" for the training data's.
-        patience: how many epochs without a better value are borne.
-        min_delta: how much better counts as better.
-        mode: "min" or "max", whether the lowest or the highest is best; None: as the metric says.
-        restore_best: whether the model goes back to its best epoch at the end.
+        monitor: a metric of the held-out data, such as "loss"; "train_loss" is that of the training
+            data.
+        patience: number of epochs without a better value after which training ends.
+        min_delta: minimum change that counts as an improvement.
+        mode: "min" or "max", whether the lowest or the highest value is best; None: as the metric
+            says.
+        restore_best: whether to restore the weights of the best epoch at the end.
 
     Attributes:
         best: the best value so far, None before the first.
@@ -60,7 +62,7 @@ class EarlyStopping(Callback):
         self._monitor.check(self.training)
 
     def epoch(self, epoch: Epoch) -> None:
-        """Keeps the weights of a better epoch; ends the training when there was none for long.
+        """Keeps the weights of a better epoch; ends the training when patience runs out.
 
         Raises:
             StopTraining: no epoch was better for `patience` epochs.
@@ -76,7 +78,7 @@ class EarlyStopping(Callback):
             )
 
     def end(self, history: History) -> None:
-        """Takes the model back to its best epoch."""
+        """Restores the weights of the best epoch."""
         if self._weights and not history.interrupted:
             self.training.update.model.load_state_dict(self._weights)
 
@@ -85,6 +87,6 @@ class EarlyStopping(Callback):
         return {"monitor": self._monitor.state_dict(), "weights": dict(self._weights)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Remembers what `state_dict` returned."""
+        """Restores what `state_dict` returned."""
         self._monitor.load_state_dict(state_dict["monitor"])
         self._weights = dict(state_dict["weights"])

@@ -1,4 +1,4 @@
-"""What a model makes of data that it does not learn from."""
+"""Evaluation and prediction on data that a model is not trained on."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ Function = Callable[[Any, Any], Tensor]  # (the model's output, what it should b
 
 @contextmanager
 def evaluating(model: Any) -> Iterator[None]:
-    """Within the block a model is in evaluation mode and no gradients are kept.
+    """Within the block a model is in evaluation mode and no gradients are computed.
 
     Args:
-        model: a Module; of any other function only gradients are spared.
+        model: a Module; for any other function only gradients are switched off.
     """
     modules = list(model.modules()) if isinstance(model, Module) else []
     before = [(module, module.training) for module in modules]
@@ -65,31 +65,33 @@ def evaluate(
     loss: Function | None = None,
     batch_size: int = held_out.BATCH,
 ) -> dict[str, Any]:
-    """Returns how good a model is on data: name -> figure.
+    """Returns the metrics of a model on data: name -> value.
 
-    Model and metrics are compiled together. The figures are exact: those of all data at once,
-    however they are cut into batches. To evaluate again and again, take `evaluator`.
+    Model and metrics are compiled together. The values are exact: those of all data at once,
+    however they are divided into batches. To evaluate repeatedly, use `evaluator`.
 
     Args:
-        model: a Module, which is put into evaluation mode meanwhile, or any function of the inputs.
-        data: a tuple of arrays with one first extent, the last of them the target, such as (x, y);
-            a dataset whose samples are such tuples; or a DataLoader. Inputs that are tuples or
-            dicts are spread over the model's arguments: ((x, mask), y), ({"x": x, "mask": m}, y).
-        metrics: a dict, name -> metric; a list of metrics; or one alone. A metric is a `Metric`, a
-            function (output, target) -> mean over the samples of a batch, or a name: "accuracy",
+        model: a Module, which is in evaluation mode meanwhile, or any function of the inputs.
+        data: a tuple of arrays of equal length, the last of them the target, such as (x, y); a
+            dataset whose samples are such tuples; or a DataLoader. Inputs that are tuples or dicts
+            are unpacked into the model's arguments: ((x, mask), y), ({"x": x, "mask": m}, y).
+        metrics: a dict, name -> metric; a list of metrics; or a single one. A metric is a `Metric`,
+            a function (output, target) -> mean over the samples of a batch, or a name: "accuracy",
             "f1", "rmse", ...
-        loss: one more such function, whose figure is called "loss". The outputs for `nn.BCELoss`
-            are probabilities, and metrics read them as such. Without `loss` and `metrics`
-            the whole batch is given to the model, which returns the loss.
-        batch_size: how many samples are measured at a time, at most. A loader has its own.
+        loss: one more such function, whose value is called "loss". With `nn.BCELoss` the outputs
+            are probabilities, and metrics read them as such. Without `loss` and `metrics` the whole
+            batch is given to the model, which returns the loss.
+        batch_size: maximum number of samples measured at a time. A loader has its own.
 
     Returns:
-        A float for each name; an array for metrics that are one, as a confusion matrix. The figures
-        of a metric that has several stand under `name_figure`.
+        A float for each name; an array for metrics whose value is an array, such as a confusion
+        matrix. A metric with several values gives entries `name_value`, such as `quantiles_median`.
 
     Raises:
-        ArgumentError: there are no samples, a batch has no target, two figures have one name.
-        ShapeError: the arrays differ in their numbers of samples, outputs and targets do not fit.
+        ArgumentError: there are no samples, a batch has no target, or two values have the same
+            name.
+        ShapeError: the arrays differ in their numbers of samples, or outputs and targets do not
+            fit.
 
     Example:
         >>> import smelt
@@ -111,22 +113,22 @@ def evaluator(
     batch_size: int = held_out.BATCH,
     ranks: bool = False,
 ) -> Callable[[], dict[str, Any]]:
-    """Returns a function that tells how good the model is at the moment; it is compiled once.
+    """Returns a function that evaluates the model in its current state; it is compiled once.
 
     Args:
-        model: what is evaluated.
-        data: what for, as in `evaluate`; it can be gone through more than once.
+        model: the model to evaluate.
+        data: as in `evaluate`; it must be possible to iterate over it more than once.
         metrics: as in `evaluate`.
         loss: as in `evaluate`.
         batch_size: as in `evaluate`.
-        ranks: whether all ranks of a distributed program measure parts of the batches, so that all
-            of them call the function; each gets the figures of all data, to the bit.
+        ranks: whether the ranks of a distributed program share the batches. Then all of them must
+            call the function, and each gets the values for all data, to the bit.
 
     Returns:
         A function without arguments; it returns what `evaluate` does.
 
     Raises:
-        ArgumentError: `data` are none, two figures have one name.
+        ArgumentError: there are no data, or two values have the same name.
     """
     data, metrics = _in_order(data, metrics)
     named = _named(metrics, loss)
@@ -218,12 +220,12 @@ def predict(
     Args:
         model: a Module, or any function of the inputs.
         data: a Tensor or array (n, ...), the only input; or what `evaluate` takes.
-        has_target: whether the last part of a batch is a target, to be left out. When None it is,
-            if a batch has several parts; say False for inputs (x, mask) without a target.
-        batch_size: how many samples are computed at a time, at most. A loader has its own.
+        has_target: whether the last part of a batch is a target, which is ignored. None: it is if a
+            batch has several parts; set False for inputs (x, mask) without a target.
+        batch_size: maximum number of samples computed at a time. A loader has its own.
 
     Returns:
-        The output, each of its Tensors with a first axis of all samples: (n, ...).
+        The outputs for all samples; the first axis of each Tensor is the sample: (n, ...).
 
     Raises:
         ArgumentError: there are no samples.

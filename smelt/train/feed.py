@@ -1,4 +1,4 @@
-"""The batches of a training, from any place in a pass over the data on."""
+"""The batches of a training, from any position in a pass over the data on."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ BATCH = 64  # samples a batch, where nobody says how many
 
 @dataclass(slots=True)
 class Pass:
-    """A place in the data: what the order of a pass follows from, and how much of it is done.
+    """A position in the data: what determines the order of a pass, and how much of it is done.
 
     Attributes:
         number: counted from 0.
-        seed: the order of the pass, and the random numbers of its samples, follow from it.
+        seed: determines the order of the pass, and the random numbers of its samples.
         generator: the state of the default generator when the pass began.
-        own: those of the generators of a loader of the user's, its sampler's among them.
+        own: the states of the generators of the user's loader, including its sampler's.
         done: how many batches were read.
         is_over: whether these were all.
     """
@@ -54,7 +54,7 @@ class Feed(ABC):
     """Gives the batches of passes over some data to the updates of a model.
 
     Attributes:
-        is_stepping: whether a step was begun and not ended; so it stays where one has failed.
+        is_stepping: whether a step was begun and not ended, also because it failed.
         waited: seconds that steps have waited for their batches.
     """
 
@@ -64,12 +64,12 @@ class Feed(ABC):
     @property
     @abstractmethod
     def batches(self) -> int | None:
-        """How many batches a pass has; None where that is not known beforehand."""
+        """How many batches a pass has; None if that is not known beforehand."""
 
     @property
     @abstractmethod
     def batch_size(self) -> int | None:
-        """How many samples a batch has; None where that is not known beforehand."""
+        """How many samples a batch has; None if that is not known beforehand."""
 
     def begin(self, number: int) -> Pass:
         """Returns the beginning of a new pass, whose order is drawn from the default generator."""
@@ -82,36 +82,36 @@ class Feed(ABC):
 
     @abstractmethod
     def go_to(self, place: Pass) -> None:
-        """Makes the next batch the one at a place."""
+        """Moves to a position."""
 
     @abstractmethod
     def run(self, update: Update, place: Pass, steps: int) -> Iterator[float | np.ndarray]:
-        """Makes steps, at most so many, and none beyond the end of the pass; moves the place on.
+        """Runs up to that many steps, none beyond the end of the pass, and advances the position.
 
         Yields:
-            The losses of the steps made, one or many at a time; fewer than `steps` at the end.
+            The losses of the steps, one or many at a time; fewer than `steps` at the end.
         """
 
     def share(self, ranks: Ranks | None) -> None:  # noqa: B027  rows are chosen as steps are made
-        """Is told who reads a part of each batch; None: this process alone reads all."""
+        """Sets the ranks that share each batch; None: this process reads all of it."""
 
     def not_finite(self) -> str:
-        """Returns which rows of the data are not finite, for a message about a loss that is not; ""
-        where none is, or it is not known.
+        """Returns which rows of the data are not finite, for the error about a loss that is not
+        finite; "" if there are none, or it is not known.
         """
         return ""
 
     def close(self) -> None:  # noqa: B027  arrays hold nothing
-        """Lets go of what a pass that is not finished holds."""
+        """Releases what an unfinished pass holds."""
 
 
 class MemoryFeed(Feed):
-    """Batches of what is in memory: many steps are one native call.
+    """Batches of data in memory: many steps are one native call.
 
     Args:
         data: a tree of tensors (n, ...).
-        batch_size: samples a batch.
-        shuffle: whether each pass has an order of its own.
+        batch_size: samples per batch.
+        shuffle: whether each pass has its own order.
         drop_last: whether a smaller last batch is left out.
     """
 
@@ -150,13 +150,13 @@ class MemoryFeed(Feed):
         return ""
 
     def go_to(self, place: Pass) -> None:
-        """Works out the order of the pass."""
+        """Computes the order of the pass."""
         if self.shuffle:
             (order,) = shuffled_rows(self.samples, Generator(place.seed))
             self._order = order[: self.rows]
 
     def run(self, update: Update, place: Pass, steps: int) -> Iterator[float | np.ndarray]:
-        """Makes steps; those by one batch each are one native call."""
+        """Runs steps; those of one batch each are one native call."""
         batches = min(steps * update.accumulate, self.batches - place.done)
         rows = self._order[place.done * self._size : (place.done + batches) * self._size]
         self.is_stepping: bool = True
@@ -199,11 +199,11 @@ class MemoryFeed(Feed):
 
 
 class LoaderFeed(Feed):
-    """Batches of a loader, or of anything that can be iterated over again and again.
+    """Batches of a loader, or of anything that can be iterated over repeatedly.
 
     Args:
         loader: iterating over it is a pass.
-        is_own: whether it was made for this training, so that its order is ours to choose.
+        is_own: whether it was made for this training, so that Smelt chooses its order.
     """
 
     waited: float = 0.0
@@ -215,7 +215,7 @@ class LoaderFeed(Feed):
 
     @property
     def batches(self) -> int | None:
-        """How many batches a pass has, where the loader says so."""
+        """How many batches a pass has, if the loader says so."""
         try:
             return len(self.loader) if isinstance(self.loader, Sized) else None
         except TypeError:  # of a loader over a stream
@@ -223,7 +223,7 @@ class LoaderFeed(Feed):
 
     @property
     def batch_size(self) -> int | None:
-        """How many samples a batch has, where the loader says so."""
+        """How many samples a batch has, if the loader says so."""
         if getattr(self.loader, "batch_sampler", None) is not None:
             return None
         return getattr(self.loader, "batch_size", None)
@@ -234,7 +234,7 @@ class LoaderFeed(Feed):
         return self.loader.state_dict()["generators"]
 
     def go_to(self, place: Pass) -> None:
-        """Begins the pass again as it was begun, and leaves out what is done."""
+        """Begins the pass again in the same way, and skips what is done."""
         self.close()
         if isinstance(self.loader, DataLoader):
             if self.is_own:
@@ -263,7 +263,7 @@ class LoaderFeed(Feed):
                 pass
 
     def run(self, update: Update, place: Pass, steps: int) -> Iterator[float | np.ndarray]:
-        """Makes steps by the loader's batches, one after the other."""
+        """Runs steps on the loader's batches, one after the other."""
         for _ in range(steps):
             began = time.perf_counter()
             group = [_tensors(batch) for batch in itertools.islice(self._pass, update.accumulate)]
@@ -302,7 +302,7 @@ class LoaderFeed(Feed):
         return ranks.sliced(batch)
 
     def share(self, ranks: Ranks | None) -> None:
-        """Lets a loader read this rank's samples only, where they can be asked for by number."""
+        """Lets a loader read only this rank's samples, if samples have indices."""
         loader = self.loader
         if isinstance(loader, DataLoader):
             is_part = isinstance(loader.sampler, DistributedSampler) or loader.batch_size is None
@@ -325,18 +325,18 @@ def feed_of(
     drop_last: bool = False,
     target: str | Sequence[str] | None = None,
 ) -> Feed:
-    """Returns the feed of whatever a user trains on.
+    """Returns the feed for training data.
 
     Args:
         data: what `source_of` takes, or a Table.
-        batch_size: samples a batch, 64 or all when None; not of a loader, which has its own.
-        shuffle: whether each pass has an order of its own; not of a loader.
-        drop_last: whether a smaller last batch is left out; not of a loader.
+        batch_size: samples per batch, 64 or all when None; not for a loader, which has its own.
+        shuffle: whether each pass has its own order; not for a loader.
+        drop_last: whether a smaller last batch is left out; not for a loader.
         target: the columns of a table to predict.
 
     Raises:
         ArgumentError: the data are none of these, or empty, or smaller than a batch.
-        ShapeError: arrays differ in their first extents.
+        ShapeError: arrays differ in the sizes of their first axis.
     """
     source = source_of(without_names(data, target), "fit")
     if batch_size is None:

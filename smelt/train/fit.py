@@ -70,62 +70,64 @@ def fit(
 ) -> History:
     """Trains a model.
 
-    Ctrl-C ends the training and is no error: the model is that of the last finished step, the
-    callbacks are told, and the history says `interrupted`. SIGTERM and SIGHUP do the same, and then
-    end the program.
+    Ctrl-C ends the training without an error: the model is that of the last finished step, the
+    `end` of the callbacks is called, and the history has `interrupted` set. SIGTERM and SIGHUP do
+    the same, and then end the program.
 
     Args:
-        model: is changed in place.
-        loss: (the model's output, the target) -> a number to make small. None: the model gets the
+        model: the model to train; it is changed in place.
+        loss: (the model's output, the target) -> a number to minimize. None: the model gets the
             whole batch, and returns the loss.
         optimizer: holds the model's parameters.
         data: arrays (n, ...) in a tuple, the target last, as `(x, y)` or `((x, mask), y)`; a
             TensorDataset, a dataset; a Table, or one of pandas, polars or Arrow, with `target`; a
             DataLoader, or another iterable of batches that can be iterated over for every pass.
-        epochs: passes over the data, or, with `steps_per_epoch`, so many steps each.
-        steps: how many steps in all, in the place of `epochs`, or at most.
-        steps_per_epoch: steps between two validations, where that shall not be a pass.
-        batch_size: samples a batch, 64 (or all, if there are fewer) when None; a loader has its
+        epochs: number of passes over the data; with `steps_per_epoch`, an epoch is that many steps.
+        steps: number of steps in total, instead of `epochs`; with `epochs`, the maximum.
+        steps_per_epoch: steps between two validations, if an epoch should not be a pass over the
+            data.
+        batch_size: samples per batch; when None, 64, or all if there are fewer. A loader has its
             own.
-        shuffle: whether each pass has an order of its own, drawn from the default generator; True
-            when None. A loader has its own.
+        shuffle: whether each pass has its own order, drawn from the default generator; None means
+            True. A loader has its own.
         drop_last: whether a last batch that is smaller than the others is left out.
         target: the columns of a table to predict.
-        validation: held-out data, of the same kinds; a share such as 0.2, which is split off the
+        validation: held-out data, of the same kinds; a fraction such as 0.2, which is split off the
             data at random, always the same samples; or a function without arguments that returns
             name -> value.
-        metrics: what is measured on held-out data besides the loss: name -> metric.
-        background_validation: whether a thread measures an epoch while the next one is trained, by
-            a copy of the weights; loss and metrics must not read the model themselves. Callbacks
-            are told of an epoch after the steps of the next one, with the model as it was measured;
-            who stops the training then stops it after that one.
-        scheduler: changes the learning rate; a ReduceLROnPlateau looks at the held-out loss (that
-            of the training data where there is none) after each epoch.
-        scheduler_interval: whether it goes on after each "step" or each "epoch"; None: by the
-            epoch, but a OneCycleLR by the step.
-        max_grad_norm: the longest that the gradient of all parameters together may be.
-        accumulate: batches over which the gradients of one step are averaged.
-        averaged: takes the weights into its average after each step, and is what is validated.
-        precision: "bfloat16" lets the model compute with copies of its parameters and inputs in 16
-            bits, and keep activations so. Parameters, gradients, moments and loss stay float32, and
-            so does what is validated and saved. It needs a `loss`.
-        callbacks: whom to tell.
-        run: a folder, or RunFolder, in which the training is kept.
-        resume: True resumes where the training in `run` was left; "auto" does so if there is one,
-            and else begins; a path resumes from a checkpoint or run folder elsewhere. From then on
-            every bit is that of a training that was never ended.
-        progress: whether to show how far it is.
-        seed: of the default generator, from which the order and dropout are drawn; as it is if
-            None.
+        metrics: what is measured on held-out data in addition to the loss: name -> metric.
+        background_validation: whether a thread measures an epoch on a copy of the weights while the
+            next one trains; loss and metrics must not read the model themselves. Callbacks for an
+            epoch are called after the steps of the next one, with the model as it was measured; a
+            callback that stops the training then stops it after that one.
+        scheduler: changes the learning rate; a ReduceLROnPlateau looks at the held-out loss after
+            each epoch (without held-out data, at the training loss).
+        scheduler_interval: whether it is stepped after each "step" or each "epoch"; None: each
+            epoch, but each step for a OneCycleLR.
+        max_grad_norm: the norm to which the gradient of all parameters together is clipped.
+        accumulate: number of batches over which the gradients of one step are averaged.
+        averaged: an average of the weights, updated after each step; it is the model that is
+            validated.
+        precision: with "bfloat16" the model uses copies of its parameters and inputs that are
+            rounded to 16 bits, and stores activations in 16 bits. Parameters, gradients, moments
+            and loss stay float32, and so does what is validated and saved. It needs a `loss`.
+        callbacks: called as the training proceeds; see `Callback`.
+        run: a folder, or RunFolder, in which the training is saved.
+        resume: True resumes the training in `run`; "auto" does so if there is one, and otherwise
+            begins a new one; a path resumes from another checkpoint or run folder. From then on
+            every bit is that of an uninterrupted training.
+        progress: whether to show the progress.
+        seed: seeds the default generator, from which the order and dropout are drawn; None leaves
+            it unchanged.
 
     Returns:
         The finished epochs.
 
     Raises:
-        ArgumentError: a setting is out of range, or the data are of no kind that can be used.
-        NumericsError: a loss or a weight was nan or infinite. Model, optimizer and all else are as
-            at the end of the last good epoch, and so is what is kept in `run`.
-        StateError: what `resume` names belongs to another model, optimizer or batch size.
+        ArgumentError: a setting is out of range, or the data are of an unsupported kind.
+        NumericsError: a loss or a weight was nan or infinite. Model, optimizer and everything else
+            are as at the end of the last good epoch, and so is what is saved in `run`.
+        StateError: the checkpoint to resume from belongs to another model, optimizer or batch size.
         FileError: the run folder cannot be written, holds another run, or is in use.
 
     Example:

@@ -1,4 +1,4 @@
-"""One training at a time in a folder: a file that is held while it goes on."""
+"""One training at a time in a folder: a file that is locked while it runs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["HeldFile"]
 
 
 class HeldFile:
-    """A file that no other training can hold meanwhile; whoever dies lets go of it.
+    """A locked file, which no other training can lock meanwhile; the lock ends with the process.
 
     Args:
         path: the file.
-        content: what a new file gets; None holds one that is there, and leaves it as it is.
+        content: of a new file; None locks an existing one, and leaves it unchanged.
 
     Raises:
-        FileError: another training holds it, or has made it meanwhile, or it cannot be opened.
+        FileError: another training has locked it, or has made it meanwhile, or it cannot be opened.
     """
 
     def __init__(self, path: Path, content: bytes | None) -> None:

@@ -1,4 +1,4 @@
-"""The batches of data that are looked at in order: held-out data, and data to predict for."""
+"""Batches in order: of held-out data, and of data to predict for."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ BATCH = 1024  # samples a native call
 
 
 def batches(data: Any, batch_size: int, what: str) -> Iterable[Any]:
-    """Returns the batches of data, in order; they can be gone through again and again.
+    """Returns the batches of data, in order; they can be iterated over repeatedly.
 
     Args:
         data: what `source_of` takes.
-        batch_size: samples a batch, at most; iterables have their own.
-        what: begins messages.
+        batch_size: maximum number of samples per batch; iterables have their own.
+        what: the beginning of error messages.
 
     Raises:
         ArgumentError: `batch_size` is below 1; and what `source_of` raises.

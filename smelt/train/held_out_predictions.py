@@ -1,7 +1,7 @@
-"""What `fit` keeps for a report when it ends: predictions for held-out data.
+"""Predictions for held-out data, which `fit` saves for a report when it ends.
 
-Only where it can be told what outputs mean: those of a classifier of several classes, or of yes and
-no; and numbers. Of anything else nothing is kept, and the report says so.
+They are saved only if the meaning of the outputs is known: for multiclass and binary classifiers,
+and for regressions. Otherwise nothing is saved, and the report says so.
 """
 
 from __future__ import annotations
@@ -42,15 +42,16 @@ LOGITS, PROBABILITIES = (binary_cross_entropy_with_logits,), (binary_cross_entro
 
 
 def keep_predictions(run: RunFolder, loss: Any, data: Any, metrics: Any = None) -> None:
-    """Writes what the model of a run folder says of held-out data into the folder.
+    """Writes the model's predictions for held-out data to a run folder.
 
-    The default generator is left as it is, so that what a program draws next does not depend on it.
+    The default generator is left unchanged, so that what a program draws next does not depend on
+    it.
 
     Args:
-        run: of a training that has ended; its best weights are taken where it keeps these.
-        loss: what was made small, from which follows what outputs are.
+        run: of a training that has ended; if it keeps the best weights, they are used.
+        loss: the loss that was minimized; it determines the meaning of the outputs.
         data: held-out data, as `evaluate` takes them.
-        metrics: those of `fit`; labels that the loss or one of these ignores count for nothing.
+        metrics: those of `fit`; labels that the loss or one of these ignores are ignored.
     """
     if loss is None:
         return

@@ -1,4 +1,4 @@
-"""What a training leaves behind, and who is told while it runs."""
+"""The history of a training, and the callbacks."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ class Epoch(_NoDict):
 
 @dataclass(slots=True)
 class History(_NoDict):
-    """All finished epochs, and what ended the training before its time.
+    """All finished epochs, and why the training ended early.
 
     Attributes:
-        epochs: in order, with those of the training that this one has gone on from.
-        interrupted: whether Ctrl-C did.
-        stopped: what a callback said when it did; else empty.
+        epochs: in order, including those of the training that was resumed.
+        interrupted: whether Ctrl-C ended it.
+        stopped: the reason that a callback gave for ending it; else empty.
     """
 
     _instead: ClassVar[Mapping[str, str]] = {
@@ -121,12 +121,13 @@ class Progress:
     Attributes:
         epoch: the number of the epoch, counted from 1.
         step: steps made in it.
-        steps: steps that it will have; None where the length of the data is not known.
+        steps: steps that it will have; None if the length of the data is not known.
         loss: mean over the steps of this epoch so far.
         seconds: how long these steps took.
-        step_seconds: how long each of the last steps took; None where one was compiled.
-        samples_per_second: of the last steps; None where a batch does not say its samples.
-        seconds_left: of training, at this pace; None where its end is not known.
+        step_seconds: how long each of the last steps took; None if one was compiled.
+        samples_per_second: of the last steps; None if the number of samples in a batch is not
+            known.
+        seconds_left: of training, at this pace; None if its end is not known.
     """
 
     epoch: int
@@ -140,7 +141,7 @@ class Progress:
 
 
 class StopTraining(Exception):
-    """Raised by a callback that wants the training to end after this epoch or step; says why."""
+    """Raised by a callback to end the training after this epoch or step; its text is the reason."""
 
 
 _OTHERS = re.compile(
@@ -167,10 +168,10 @@ def _check_takes(cls: type, name: str, given: str) -> None:
 
 
 class Callback:
-    """Whoever wants to be told: a subclass answers to what it cares about.
+    """Code that is called during a training: a subclass overrides the methods it needs.
 
     Attributes:
-        training: what tells; `fit` sets it before `start`.
+        training: the training that calls it; `fit` sets it before `start`.
     """
 
     training: Training
@@ -196,20 +197,22 @@ class Callback:
         """Raises, before anything has begun, what would else be raised after the first epoch."""
 
     def start(self, epochs: int) -> None:
-        """The training of so many epochs, counted from the first, begins or goes on."""
+        """Called when the training, of that many epochs in total, begins or is resumed."""
 
     def step(self, progress: Progress) -> None:
-        """Steps are made: one, or many in one native call."""
+        """Called after steps: after one, or after many in one native call."""
 
     def epoch(self, epoch: Epoch) -> None:
-        """An epoch is finished."""
+        """Called when an epoch is finished."""
 
     def end(self, history: History) -> None:
-        """The training is over."""
+        """Called when the training is over."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what must be remembered for the training to go on as if it had not ended."""
+        """Returns the state that is needed to resume the training as if it had not been
+        interrupted.
+        """
         return {}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Remembers what `state_dict` returned."""
+        """Restores what `state_dict` returned."""

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a terminal that is closed, at moments that suit."""
+"""Ctrl-C, SIGTERM and a closed terminal, handled at suitable moments."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Lets the block run to its end before Ctrl-C, or SIGTERM and SIGHUP where a program handles
-    them, are heard: what belongs together is not torn apart.
+    """Runs the block to its end before handling Ctrl-C, or SIGTERM and SIGHUP if a program handles
+    them: the block is never interrupted in the middle.
 
-    Only the main thread hears signals at all; on others this does nothing.
+    Only the main thread receives signals; in other threads this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -52,8 +52,8 @@ def uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Within the block SIGTERM and SIGHUP raise SystemExit, so that what is under way is kept;
-    except those that the program handles itself, or ignores, as under `nohup`.
+    """Within the block SIGTERM and SIGHUP raise SystemExit, so that the training is saved; except
+    for signals that the program handles itself, or ignores, as under `nohup`.
     """
     main = threading.current_thread() is threading.main_thread()
     caught = [number for number in ENDS if main and signal.getsignal(number) is signal.SIG_DFL]

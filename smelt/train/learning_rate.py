@@ -28,13 +28,13 @@ DIVERGED = 4.0  # times the smallest mean loss, at which the test ends
 
 @dataclass(frozen=True, slots=True)
 class RangeTest:
-    """What a learning-rate range test has found.
+    """The result of a learning-rate range test.
 
     Attributes:
         rates: float64 of shape (n,), the rate of each step, growing.
         losses: float64 of shape (n,), the loss of each step.
-        smooth: float64 of shape (n,), a moving mean of the losses.
-        suggestion: the rate at which the moving mean fell the most steeply.
+        smooth: float64 of shape (n,), a moving average of the losses.
+        suggestion: the rate at which the moving average fell most steeply.
     """
 
     rates: np.ndarray
@@ -63,25 +63,25 @@ def find_learning_rate(
     batch_size: int | None = None,
     target: str | Sequence[str] | None = None,
 ) -> RangeTest:
-    """Trains some steps with a rate that grows at each, and sees where the loss falls (Smith 2017).
+    """Trains some steps with a growing learning rate, and finds where the loss falls (Smith 2017).
 
-    The test ends early when the loss grows beyond all bounds. After it model, optimizer and the
-    default generator are as they were.
+    The test ends early when the loss diverges. It restores model, optimizer and the default
+    generator.
 
     Args:
-        model: what is to be trained.
-        loss: as of `fit`.
-        optimizer: its rates are those of the test meanwhile.
-        data: as of `fit`.
-        lowest: the first rate.
-        highest: the last.
-        steps: how many.
-        batch_size: samples a step; 64, or all if there are fewer, when None.
+        model: the model to be trained.
+        loss: as in `fit`.
+        optimizer: its learning rates are changed during the test.
+        data: as in `fit`.
+        lowest: the first learning rate.
+        highest: the last learning rate.
+        steps: number of steps.
+        batch_size: samples per step; when None, 64, or all if there are fewer.
         target: the columns of a table to predict.
 
     Returns:
-        Rates and losses, and the rate at which the loss fell the most steeply: a good first try, or
-        a good highest rate of a schedule.
+        Rates and losses, and the rate at which the loss fell most steeply: a good initial choice,
+        or a good maximum for a schedule.
 
     Raises:
         ArgumentError: the rates do not grow from above 0, or there are fewer than 10 steps.

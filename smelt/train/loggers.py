@@ -1,4 +1,4 @@
-"""Metrics for programs that draw them: TensorBoard and MLflow, each by its own library."""
+"""Logging metrics to TensorBoard and MLflow, each through its own library."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["MLflowLogger", "TensorBoardLogger"]
 
 
 class TensorBoardLogger(Callback):
-    """Writes the figures of each epoch for TensorBoard, by tensorboardX.
+    """Writes the metrics of each epoch for TensorBoard, with tensorboardX.
 
     Args:
-        path: the folder that TensorBoard is pointed at.
+        path: the log directory of TensorBoard.
 
     Raises:
         MissingExtra: tensorboardX is not installed.
@@ -45,7 +45,7 @@ class TensorBoardLogger(Callback):
 
 
 class MLflowLogger(Callback):
-    """Writes settings, and the figures of each epoch, as a run of MLflow.
+    """Writes settings, and the metrics of each epoch, as an MLflow run.
 
     Args:
         config: the settings of the run.
@@ -80,16 +80,16 @@ class MLflowLogger(Callback):
         self._mlflow.log_params({"epochs": epochs, **self._config})
 
     def epoch(self, epoch: Epoch) -> None:
-        """Writes the figures of an epoch."""
+        """Writes the metrics of an epoch."""
         self._mlflow.log_metrics(figures(epoch), step=epoch.number)
 
     def end(self, history: History) -> None:
-        """Ends the run; as one that was killed after Ctrl-C."""
+        """Ends the run; after Ctrl-C with the status KILLED."""
         self._mlflow.end_run("KILLED" if history.interrupted else "FINISHED")
 
 
 def figures(epoch: Epoch) -> dict[str, float]:
-    """Returns what was measured in an epoch, by name, as far as it is finite."""
+    """Returns the finite metrics of an epoch, by name."""
     row = {**epoch.row()}
     del row["epoch"]
     return {name: value for name, value in row.items() if math.isfinite(value)}

@@ -1,4 +1,4 @@
-"""The loop of a training: steps until an epoch is full, its validation, and who is told."""
+"""The loop of a training: the steps of an epoch, its validation, and callbacks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GROWTH = 8  # times as many steps in the next call, at most
 
 @dataclass
 class Loop:
-    """The epochs of a training, and who is told of them."""
+    """The epochs of a training, and its callbacks."""
 
     training: Training
     epochs: int | None
@@ -42,14 +42,14 @@ class Loop:
 
     @property
     def steps_an_epoch(self) -> int | None:
-        """How many steps an epoch has; None where that is not known beforehand."""
+        """How many steps an epoch has; None if that is not known beforehand."""
         batches = self.training.feed.batches
         if self.steps_per_epoch is not None or batches is None:
             return self.steps_per_epoch
         return -(-batches // self.training.update.accumulate)
 
     def train(self) -> None:
-        """Runs the epochs; however they end, everything is kept and the callbacks hear of it."""
+        """Runs the epochs; however they end, everything is saved and the callbacks are called."""
         self.kept = self.training.snapshot()
         for callback in self.training.callbacks:
             callback._check()

@@ -1,7 +1,7 @@
-"""What batches measure, where each rank measures some of them and all get to know all.
+"""Evaluation in which each rank measures some of the batches and all ranks get all results.
 
-Batch k is rank k % size's. What it measures goes to all ranks as it is, and is added up by each in
-the order of the batches. So figures have the bits that they have on one rank.
+Rank k % size measures batch k. Its values are sent to all ranks, and each rank adds them up in the
+order of the batches. So results have the same bits as on one rank.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["measured_by_all"]
 
 
 def measured_by_all(batches: Iterable[Any], measure: Callable[[Any], Any]) -> Iterator[Any]:
-    """Yields what each batch measures, in order; all ranks go through it together.
+    """Yields the values of each batch, in order; all ranks must iterate together.
 
     Args:
         batches: the same on all ranks.

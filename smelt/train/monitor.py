@@ -1,4 +1,4 @@
-"""The best value of a figure so far: what early stopping and the best checkpoint look at."""
+"""The best value of a metric so far, for early stopping and the best checkpoint."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Mode = Literal["min", "max"]
 
 
 class Monitor:
-    """Follows one figure of the epochs.
+    """Tracks one metric of the epochs.
 
     Args:
-        name: of the figure on held-out data, such as "loss" or "accuracy"; "train_loss" is that of
-            the training data.
-        mode: whether the lowest or the highest value is best. None: as the metric says itself;
-            lowest for losses and errors.
-        min_delta: how much better a value must be to count.
+        name: of a metric on held-out data, such as "loss" or "accuracy"; "train_loss" is the loss
+            of the training data.
+        mode: whether the lowest or the highest value is best. None: as the metric says; lowest for
+            losses and errors.
+        min_delta: minimum change that counts as an improvement.
 
     Attributes:
         best: the best value so far; None before the first.
@@ -46,10 +46,10 @@ class Monitor:
         self.epoch: int = 0
 
     def value(self, epoch: Epoch) -> float:
-        """Returns the figure of an epoch.
+        """Returns the value of an epoch.
 
         Raises:
-            ArgumentError: the epochs have no such figure.
+            ArgumentError: the epochs have no such metric.
         """
         figures = {**epoch.held_out, "train_loss": epoch.loss}
         if self.name not in figures:
@@ -57,7 +57,7 @@ class Monitor:
         return figures[self.name]
 
     def check(self, training: Training) -> None:
-        """Raises ArgumentError, before the first step, for a figure that will not be measured."""
+        """Raises ArgumentError, before the first step, for a metric that will not be measured."""
         if training.figures is None:
             return
         known = [*training.figures, "train_loss"]
@@ -75,7 +75,7 @@ class Monitor:
         )
 
     def improves(self, epoch: Epoch, training: Training) -> bool:
-        """Returns whether an epoch is better than all before, and remembers it if so."""
+        """Returns whether an epoch is better than all before, and stores it if so."""
         value = self.value(epoch)
         sign = 1.0 if self._mode(training) == "max" else -1.0
         if self.best is not None and not sign * (value - self.best) > self.min_delta:
@@ -103,5 +103,5 @@ class Monitor:
         return {"best": self.best, "epoch": self.epoch}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Remembers what `state_dict` returned."""
+        """Restores what `state_dict` returned."""
         self.best, self.epoch = state_dict["best"], state_dict["epoch"]

@@ -1,4 +1,4 @@
-"""What a training will take: said once its first steps have shown how long they are."""
+"""An estimate of what a training will take, made when its first steps have been timed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ LONG = 60.0  # seconds from which on a time is said in minutes
 
 
 def outlook(training: Training, progress: Progress) -> str:
-    """Returns the size of the model and what a step and an epoch take.
+    """Returns a text with the size of the model and the time of a step and an epoch.
 
     `model 10,250 parameters, 41.0 kB; step 64 samples, 0.21 MB, 0.18 ms; epoch 23 steps, 4.1 ms`
 
     Args:
         training: has made steps.
-        progress: of the last ones, which compiled nothing.
+        progress: of the last steps, which compiled nothing.
     """
     parameters = list(training.update.model.parameters())
     count = sum(parameter.size for parameter in parameters)
@@ -36,7 +36,7 @@ def outlook(training: Training, progress: Progress) -> str:
 
 
 def amount(size: float) -> str:
-    """Returns bytes in the unit that fits: `41.0 kB`."""
+    """Returns bytes in a suitable unit: `41.0 kB`."""
     for unit, name in UNITS:
         if size >= unit:
             return f"{size / unit:.3g} {name}"
@@ -44,7 +44,7 @@ def amount(size: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Returns a time in the unit that fits: `0.18 ms`, `4.1 s`, `2:05 min`."""
+    """Returns a time in a suitable unit: `0.18 ms`, `4.1 s`, `2:05 min`."""
     if seconds >= LONG:
         return f"{int(seconds) // 60}:{int(seconds) % 60:02} min"
     number, unit = (seconds, "s") if seconds >= 1 else (seconds * 1e3, "ms")

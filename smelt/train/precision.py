@@ -1,7 +1,8 @@
-"""16-bit storage: a model computes with rounded copies of its parameters, which stay as they are.
+"""16-bit storage: a model computes with rounded copies of its parameters.
 
-Parameters, gradients, moments and buffers are float32; what lies in 16 bits is what a step reads
-and keeps from the forward pass to the backward pass: copies of the parameters, inputs, activations.
+Parameters, gradients, moments and buffers are float32. What a step reads, and keeps from the
+forward pass to the backward pass, is stored in 16 bits: copies of the parameters, inputs,
+activations.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ __all__ = ["precision_of", "rounded", "widened"]
 
 
 def precision_of(given: Any) -> DType | None:
-    """Returns the dtype that a user has chosen for storage; None where nothing is rounded.
+    """Returns the dtype that a user has chosen for storage; None if nothing is rounded.
 
     Args:
         given: None, "float32", "bfloat16", or one of these dtypes.
@@ -34,7 +35,7 @@ def precision_of(given: Any) -> DType | None:
 
 
 def rounded(values: Any, dtype: DType) -> Any:
-    """Returns a tree with its float tensors in a dtype; all else is as it was."""
+    """Returns a tree with its float tensors in a dtype; everything else is unchanged."""
 
     def narrow(leaf: Any) -> Any:
         return leaf.to(dtype) if isinstance(leaf, Tensor) and leaf.dtype.is_float else leaf

@@ -1,8 +1,7 @@
-"""What a trained model says of samples that it has not learned from, kept in its run folder.
+"""A trained model's predictions for samples that it has not seen, saved in its run folder.
 
-`predictions.safetensors` holds, for up to 20,000 samples, what was right and what was predicted;
-and the inputs of the few that went worst, so that a report can show them. It is small, whatever the
-data are.
+`predictions.safetensors` holds, for up to 20,000 samples, the targets and the predictions, and the
+inputs of the few worst samples, so that a report can show them. It is small for any data.
 """
 
 from __future__ import annotations
@@ -36,21 +35,21 @@ Kind = Literal["classification", "regression"]
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Predictions beside what is right.
+    """Predictions and the true values.
 
     Attributes:
         kind: "classification" or "regression".
-        target: what is right: class numbers, int64 (n,); or numbers, float32 (n, outputs).
-        predicted: what the model says, of the same shape.
-        probability: of the predicted class, float32 (n,); of a regression (0,).
-        target_probability: of the right class, likewise.
-        total: how many samples there were; n of them are kept, the first.
+        target: the true values: class numbers, int64 (n,); or numbers, float32 (n, outputs).
+        predicted: the predictions, of the same shape.
+        probability: of the predicted class, float32 (n,); for a regression (0,).
+        target_probability: of the true class, likewise.
+        total: how many samples there were; the first n of them are kept.
         source: which samples they are, such as "test".
-        classes: their names; their numbers where there are no names.
-        worst: the places of the samples that went worst, int64 (k,), the worst first.
-        inputs: of these, (k, ...); or None.
-        texts: of these, a line each; or empty.
-        is_text: whether a sample is a place in a text, and its class a token.
+        classes: the names of the classes; their numbers if there are no names.
+        worst: the indices of the worst samples, int64 (k,), the worst first.
+        inputs: of the worst samples, (k, ...); or None.
+        texts: of the worst samples, one line each; or empty.
+        is_text: whether a sample is a position in a text, and its class a token.
     """
 
     kind: Kind
@@ -68,7 +67,7 @@ class Predictions:
 
     @classmethod
     def of_classes(cls, target: np.ndarray, chances: np.ndarray, **facts: Any) -> Self:
-        """Returns predictions of a classifier.
+        """Returns the predictions of a classifier.
 
         Args:
             target: class numbers (n,).
@@ -88,7 +87,7 @@ class Predictions:
 
     @classmethod
     def of_numbers(cls, target: np.ndarray, predicted: np.ndarray, **facts: Any) -> Self:
-        """Returns predictions of a regression: (n, outputs) each."""
+        """Returns the predictions of a regression: (n, outputs) each."""
         none = np.zeros(0, np.float32)
         right, said = (
             each.reshape(len(each), -1).astype(np.float32) for each in (target, predicted)
@@ -96,8 +95,8 @@ class Predictions:
         return cls("regression", right, said, none, none, **{"total": len(target), **facts})
 
     def ordered(self) -> np.ndarray:
-        """Returns the places of samples, the worst first: of a classifier those that are wrong, by
-        the probability that it gave to what is right; of a regression all, by their error.
+        """Returns the indices of samples, the worst first: for a classifier the wrong ones, by the
+        probability that it gave to the true class; for a regression all, by their error.
         """
         if self.kind == "classification":
             wrong = np.flatnonzero(self.predicted != self.target)
@@ -118,24 +117,24 @@ def save_predictions(
     texts: Sequence[str] | None = None,
     source: str = "test",
 ) -> None:
-    """Keeps a model's predictions in a run folder, for `smelt report`.
+    """Saves a model's predictions in a run folder, for `smelt report`.
 
-    `fit` does this by itself for held-out data, without names. A program that knows the names of
-    its classes, or has test data, calls it afterwards, and what `fit` kept is replaced.
+    `fit` does this by itself for held-out data, without class names. A program that knows the
+    names, or has test data, calls this afterwards, which replaces what `fit` saved.
 
     Args:
         run: the folder.
-        target: what is right: integers (n,), class numbers; or floats (n,) or (n, outputs).
-        output: of a classifier probabilities (n, classes), or (n,) that of class 1; of a regression
-            numbers of the shape of `target`.
+        target: the true values: integers (n,), class numbers; or floats (n,) or (n, outputs).
+        output: for a classifier probabilities (n, classes), or (n,), those of class 1; for a
+            regression numbers of the shape of `target`.
         classes: the names of the classes.
-        inputs: what was predicted from, (n, ...), such as images; those of the worst are kept.
-        texts: what was predicted from, n lines, where it is text.
+        inputs: the model's inputs, (n, ...), such as images; those of the worst samples are saved.
+        texts: the model's inputs as n lines, if they are text.
         source: which samples they are.
 
     Raises:
-        ArgumentError: `target` has a number that is no class, or there are not a name for each.
-        ShapeError: the arguments are not of n samples, or of other shapes than said above.
+        ArgumentError: `target` has a number that is not a class, or a class has no name.
+        ShapeError: the arguments do not have n samples, or have other shapes than above.
         FileError: the file cannot be written.
         MissingExtra: safetensors is not installed.
 
@@ -214,7 +213,7 @@ def write_predictions(
     Args:
         run: the folder.
         predictions: of n samples.
-        inputs: gives those of samples, by their places (k,).
+        inputs: a function that returns the inputs of samples, given their indices (k,).
         texts: n lines.
     """
     worst = predictions.ordered()[:WORST]
@@ -241,7 +240,7 @@ def read_predictions(run: str | os.PathLike[str]) -> Predictions:
     """Returns the predictions that a run folder holds.
 
     Raises:
-        FileError: it holds none, or the file is damaged.
+        FileError: it has none, or the file is damaged.
         MissingExtra: safetensors is not installed.
     """
     path = Path(os.fsdecode(run)) / PREDICTIONS

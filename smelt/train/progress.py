@@ -1,4 +1,4 @@
-"""Progress, as it happens: one live line in a terminal, now and then a line elsewhere."""
+"""Progress: one live line in a terminal, a line from time to time elsewhere."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SMALL, LONG = 1e-3, 1e5  # beyond these a figure is shown by four digits and its
 
 
 def progress(file: TextIO | None = None) -> Callback:
-    """Returns a callback that shows how far training is: live in the cell of a notebook, and in a
-    terminal if rich is there.
+    """Returns a callback that shows the progress of training: live in a notebook cell, and in a
+    terminal if rich is installed.
     """
     if file is None and _in_notebook():
         return CellProgress()
@@ -31,7 +31,7 @@ def progress(file: TextIO | None = None) -> Callback:
 
 
 def is_progress(callback: Callback) -> bool:
-    """Returns whether a callback shows how far the training is."""
+    """Returns whether a callback shows the progress of training."""
     return isinstance(callback, _Following)
 
 
@@ -75,8 +75,8 @@ class _Following(Callback):
 
 
 class PlainProgress(_Following):
-    """Prints about ten lines in all: the first epoch, the last, and some between; of long epochs
-    one line in half a minute.
+    """Prints about ten lines in total: the first epoch, the last, and some in between; in long
+    epochs one line every half minute.
     """
 
     def __init__(self, file: TextIO) -> None:
@@ -92,7 +92,7 @@ class PlainProgress(_Following):
         self._say(f"going on after epoch {self._done}, step {step:,}")
 
     def step(self, progress: Progress) -> None:
-        """Prints a line when there was none for long."""
+        """Prints a line if there was none for a while."""
         super().step(progress)
         if time.monotonic() - self._printed > SELDOM and progress.step != progress.steps:
             self._say(f"epoch {self._number(progress.epoch)}  {moment(progress)}")
@@ -108,13 +108,13 @@ class PlainProgress(_Following):
         return f"{number:{len(str(self._epochs))}}/{self._epochs}"
 
     def end(self, history: History) -> None:
-        """Says why the training ended before its time."""
+        """Says why the training ended early."""
         if history.stopped:
             self._say(f"stopped: {history.stopped}")
 
 
 class LiveProgress(_Following):
-    """Keeps one line of a terminal up to date, with a bar, by means of rich."""
+    """Keeps one line of a terminal up to date, with a bar, using rich."""
 
     def __init__(self, file: TextIO) -> None:
         from rich.console import Console
@@ -146,13 +146,13 @@ class LiveProgress(_Following):
         self._progress.console.print(line, highlight=False)
 
     def step(self, progress: Progress) -> None:
-        """Brings the line up to date."""
+        """Updates the line."""
         super().step(progress)
         self._follow(progress)
         self._show()
 
     def epoch(self, epoch: Epoch) -> None:
-        """Brings the line up to date."""
+        """Updates the line."""
         self._finish(epoch)
         self._show()
 
@@ -165,7 +165,7 @@ class LiveProgress(_Following):
         )
 
     def end(self, history: History) -> None:
-        """Leaves the line as it stands; says why the training ended before its time."""
+        """Leaves the line in place; says why the training ended early."""
         if history.stopped:
             self._text += f"  stopped: {history.stopped}"
             self._show()
@@ -185,17 +185,17 @@ class CellProgress(_Following):
         self._cell = sys.modules["IPython"].display.display(self, display_id=True)
 
     def step(self, progress: Progress) -> None:
-        """Brings the line up to date, but not more often than an eye can follow."""
+        """Updates the line, but not more often than an eye can follow."""
         self._follow(progress)
         self._show_now_and_then()
 
     def epoch(self, epoch: Epoch) -> None:
-        """Brings the line up to date, but not more often than an eye can follow."""
+        """Updates the line, but not more often than an eye can follow."""
         self._finish(epoch)
         self._show_now_and_then()
 
     def end(self, history: History) -> None:
-        """Leaves the line as it stands; says why the training ended before its time."""
+        """Leaves the line in place; says why the training ended early."""
         ended = "interrupted" if history.interrupted else history.stopped
         self._text += f"  {ended}" if ended else ""
         self._show()
@@ -225,14 +225,14 @@ def _in_notebook() -> bool:
 
 
 def described(epoch: Epoch) -> str:
-    """Returns the figures of an epoch: `loss 0.0312  held out: loss 0.0984, accuracy 0.9806`."""
+    """Returns the metrics of an epoch: `loss 0.0312  held out: loss 0.0984, accuracy 0.9806`."""
     loss = f"loss {_figure(epoch.loss)}"
     held_out = ", ".join(f"{name} {_figure(value)}" for name, value in epoch.held_out.items())
     return f"{loss}  held out: {held_out}" if held_out else loss
 
 
 def moment(progress: Progress) -> str:
-    """Returns how far an epoch is: `step 120/900  loss 0.0312  2,300 samples/s  0:12 left`."""
+    """Returns the progress of an epoch: `step 120/900  loss 0.0312  2,300 samples/s  0:12 left`."""
     steps = "" if progress.steps is None else f"/{progress.steps:,}"
     parts = [f"step {progress.step:,}{steps}", f"loss {_figure(progress.loss)}"]
     if progress.samples_per_second is not None:

@@ -1,10 +1,9 @@
-"""Ranks: what `fit` does besides where several processes train one model.
+"""Ranks: what `fit` does in addition if several processes train one model.
 
-A batch is that of all ranks; each computes its part of it (`samples`), in the order of the ranks.
-So the batches, their order and the random numbers are those of one process, and a training may go
-on with another number of ranks. The first rank shows how far it is and keeps the run folder; the
-others have a folder of their own that goes when they end, so that whoever writes there need not
-ask.
+A batch is shared by all ranks; each computes its part of it (`samples`), in the order of the ranks.
+So the batches, their order and the random numbers are those of one process, and a training may be
+resumed with another number of ranks. The first rank shows the progress and writes the run folder;
+each of the others has a temporary folder, so that code that writes there need not check its rank.
 """
 
 from __future__ import annotations
@@ -66,15 +65,17 @@ def first_rank() -> bool:
 
 
 def let_first_rank_speak() -> None:
-    """Lets what this process prints be lost, unless it is the first rank: each would say the same;
-    errors are heard of all.
+    """Discards the output of this process, unless it is the first rank, since all ranks would print
+    the same; errors of all ranks are shown.
     """
     if not first_rank():
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  until the process ends
 
 
 def as_first_rank(decision: bool) -> bool:
-    """Returns what the first rank has decided, so that all do it, whose clocks differ."""
+    """Returns the decision of the first rank, so that all ranks do the same: their clocks
+    differ.
+    """
     group = current()
     if group.size == 1:
         return decision
@@ -82,12 +83,12 @@ def as_first_rank(decision: bool) -> bool:
 
 
 def own_folder(path: Any, resume: bool, files: tuple[str, ...]) -> Path:
-    """Returns where this rank keeps a run: the first in `path`, each other in a folder that goes
-    when it ends.
+    """Returns the run folder of this rank: for the first rank `path`, for each other one a
+    temporary folder.
 
     Args:
-        path: the same on all ranks; it need not be a folder that all can read.
-        resume: whether it holds a run, whose files the other ranks get from the first.
+        path: the same on all ranks; only the first must be able to read it.
+        resume: whether it holds a run; the other ranks get its files from the first.
         files: their names.
     """
     place, rank = Path(path), join()
@@ -105,7 +106,7 @@ def own_folder(path: Any, resume: bool, files: tuple[str, ...]) -> Path:
 
 
 def other_folder() -> Path:
-    """Returns a new folder of a rank that is not the first, which goes when that ends."""
+    """Returns a new temporary folder for a rank that is not the first."""
     _folders.append(tempfile.TemporaryDirectory(prefix="smelt-rank-"))
     own = Path(_folders[-1].name) / "run"
     own.mkdir()
@@ -129,8 +130,8 @@ class Ranks:
     """The ranks that train one model together.
 
     Args:
-        model: what `fit` was given; gradients are exchanged by a DistributedDataParallel, which it
-            may be itself.
+        model: what `fit` was given; a DistributedDataParallel, which it may be itself, exchanges
+            the gradients.
     """
 
     def __init__(self, model: Module) -> None:
@@ -145,15 +146,13 @@ class Ranks:
         self._rows: tuple[int, int, int] | None = None
 
     def close(self) -> None:
-        """Lets gradients be those of this process alone again, if they were before."""
+        """Ends the exchange of gradients, if it was not there before."""
         if not self._is_given:
             set_exchange(self.parallel.parameters(), None)
             guards.changed()
 
     def part(self, total: int) -> tuple[int, int]:
-        """Returns from where to where this rank's samples of a batch go: parts differ by one sample
-        at most.
-        """
+        """Returns the bounds of this rank's samples in a batch: parts differ by at most 1."""
         a_part, more = divmod(total, self.size)
         start = self.rank * a_part + min(self.rank, more)
         return start, start + a_part + (self.rank < more)
@@ -178,7 +177,7 @@ class Ranks:
         return tree.map(part, batch)
 
     def begin(self, total: int) -> None:
-        """Says of how many samples the next batches are; a compiled step is one for each place."""
+        """Sets the number of samples of the next batches; each part has its own compiled step."""
         start, stop = self.part(total)
         rows = stop - start, start, total
         if rows != self._rows:
@@ -186,11 +185,11 @@ class Ranks:
             guards.changed()
 
     def fingerprint(self) -> Hashable:
-        """Returns what a compiled step takes for constant."""
+        """Returns what a compiled step takes as constant."""
         return self._rows
 
     def backward(self, function: Callable[..., Tensor], batch: Any) -> Tensor:
-        """Leaves the gradient of the mean over the batch of all ranks; returns that mean."""
+        """Computes the gradient of the mean over the batch of all ranks; returns that mean."""
         current_engine().note_module(self)
         assert self._rows is not None
         with drawing_rows(Rows(*self._rows)):
@@ -205,12 +204,12 @@ class Ranks:
     # --- meetings ---------------------------------------------------------------------------------
 
     def meet(self, seconds: float) -> float:
-        """Returns the longest that a step takes on any rank; ends the training on all ranks where
-        one of them was told to.
+        """Returns the longest time of a step on any rank; ends the training on all ranks if one of
+        them was told to end.
 
         Raises:
-            KeyboardInterrupt: some rank heard Ctrl-C.
-            SystemExit: some rank heard another signal.
+            KeyboardInterrupt: a rank received Ctrl-C.
+            SystemExit: a rank received another signal.
         """
         found = current().all_reduce(np.array([seconds, _heard[-1] if _heard else 0]), "max")
         number = int(found[1])
@@ -222,15 +221,15 @@ class Ranks:
 
 
 def ranks_of(model: Module, plan: dict[str, Any]) -> Ranks | None:
-    """Returns the ranks that train a model; None where this process is alone, and asks for nothing
-    that ranks do.
+    """Returns the ranks that train a model; None if this process is alone and nothing distributed
+    is asked for.
 
     Args:
         model: the same on all of them.
-        plan: what must be the same besides.
+        plan: what else must be the same on all ranks.
 
     Raises:
-        StateError: on all ranks, where these are about to train something else.
+        StateError: on all ranks, if they are about to train different things.
     """
     join()
     if current().size == 1 and not isinstance(model, DistributedDataParallel):
@@ -245,7 +244,7 @@ _heard: list[int] = []  # signals since the training began
 @contextmanager
 def heard_by_all(ranks: Ranks | None) -> Iterator[None]:
     """Within the block Ctrl-C, SIGTERM and SIGHUP wait until all ranks meet, and end the training
-    on all of them after the same step; a second one is heard at once.
+    on all of them after the same step; a second signal takes effect at once.
     """
     if ranks is None:
         yield

@@ -1,4 +1,4 @@
-"""How often a classifier is right beside how sure it is."""
+"""How often a classifier is right, compared with its confidence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BINS = 10  # of confidence, each as wide
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray) -> dict[str, Any]:
-    """Returns how often answers are right beside how sure they were.
+    """Returns how often answers are right, compared with their confidence.
 
     Args:
         confidence: the probability of each answer, 0 to 1, (n,).

@@ -1,12 +1,12 @@
-"""The run folder: what a training leaves on disk, readable at any moment.
+"""The run folder: what a training writes to disk, readable at any time.
 
 config.json          the settings of the run, written before it starts
-metrics.jsonl        one line an epoch, written when the epoch ends
-model.safetensors    the weights: of the best epoch where one is looked for, else of the last
-checkpoint.safetensors   all that the training needs to go on, written now and then and at the end
-summary.json         what is trained, on what, by what: written by `fit` before it starts
-times.jsonl          where the time of a call of `fit` went, one line each, written when it ends
-predictions.safetensors  what the model says of held-out data: see `smelt.train.predictions`
+metrics.jsonl        one line per epoch, written when the epoch ends
+model.safetensors    the weights: of the best epoch if `monitor` is set, else of the last
+checkpoint.safetensors   all that resuming needs, written from time to time and at the end
+summary.json         model, data and machine of the training: written by `fit` before it starts
+times.jsonl          where the time went, one line per call of `fit`, written when it ends
+predictions.safetensors  predictions for held-out data: see `smelt.train.predictions`
 """
 
 from __future__ import annotations
@@ -45,27 +45,28 @@ class RunFolder(Callback):
     """Keeps a training on disk while it runs.
 
     Args:
-        path: a folder that does not hold a run yet; made when it is not there.
-        model: whose weights are kept.
-        config: the settings of the run; anything that JSON can say, a Tensor or array with a
-            single element as a number, what is not finite as null.
-        resume: whether the folder holds a run that shall go on; its settings stay. "auto": go on
-            if it holds one, else begin.
-        monitor: the figure by which the weights of the best epoch are kept, such as "loss" or
-            "accuracy"; None keeps those of the last.
-        mode: "min" or "max", whether the lowest or the highest is best; None: as the metric says.
-        save_every: seconds of training that a crash may cost.
+        path: a folder that does not hold a run yet; it is created if it does not exist.
+        model: the model whose weights are saved.
+        config: the settings of the run; anything that JSON can represent. A Tensor or array with a
+            single element becomes a number, a number that is not finite becomes null.
+        resume: whether to resume the run in the folder; its settings stay. "auto": resume if there
+            is a run, else begin one.
+        monitor: the metric that decides which epoch is best, such as "loss" or "accuracy"; the
+            weights of that epoch are kept. None keeps those of the last.
+        mode: "min" or "max", whether the lowest or the highest value is best; None: as the metric
+            says.
+        save_every: seconds between checkpoints: the training time that a crash may cost.
         classes: the names of a classifier's classes, for `smelt report`; `fit` fills in those of
             data that name theirs, such as an ImageFolder.
 
     Attributes:
         saved_step: the step of the last checkpoint.
-        summary: what `fit` trains, for summary.json; empty in a loop of one's own.
+        summary: what `fit` trains, for summary.json; empty in your own loop.
 
     Raises:
-        ArgumentError: JSON cannot say `config`, or `mode` is neither.
-        FileError: the folder cannot be written, or holds a run already, or, with `resume`, none.
-            This comes before training.
+        ArgumentError: JSON cannot represent `config`, or `mode` is neither.
+        FileError: the folder cannot be written, or holds a run already, or, with `resume`, none. It
+            is raised before training.
         MissingExtra: the library `safetensors` is not installed.
     """
 
@@ -101,7 +102,7 @@ class RunFolder(Callback):
 
     @property
     def keeps_best(self) -> bool:
-        """Whether the weights that it keeps are those of the best epoch, not of the last."""
+        """Whether it keeps the weights of the best epoch, not of the last."""
         return self._monitor is not None and self._monitor.best is not None
 
     def _taken(self) -> FileError:
@@ -116,11 +117,11 @@ class RunFolder(Callback):
             self._monitor.check(self.training)
 
     def start(self, epochs: int) -> None:
-        """Writes the settings, the first weights, and metrics without a line; of a run that goes on
-        only the metrics change: to the lines of the epochs that its checkpoint knows.
+        """Writes the settings, the initial weights, and an empty metrics file. When a run is
+        resumed only the metrics change: they are cut to the epochs that its checkpoint includes.
 
         Raises:
-            FileError: another training is at work in the folder.
+            FileError: another training is running in the folder.
         """
         content = None if self.resume else f"{self._config}\n".encode()
         self._held = HeldFile(self.path / CONFIG, content)
@@ -140,7 +141,7 @@ class RunFolder(Callback):
         self._held.release()
 
     def abandon(self) -> None:
-        """Ends a new training of which no step was made: the folder is free for the next try."""
+        """Ends a new training before its first step: the folder can be used again."""
         self.metrics.close()
         self._free()
 
@@ -163,15 +164,15 @@ class RunFolder(Callback):
         return hasattr(self, "training")
 
     def save_checkpoint(self, state: Any = None) -> None:
-        """Writes the checkpoint: all that a training needs to go on from here.
+        """Writes the checkpoint: everything that a training needs to resume from here.
 
         Args:
-            state: what a loop of your own needs, of what `smelt.save` takes; `read_checkpoint`
+            state: what your own loop needs, of types that `smelt.save` takes; `read_checkpoint`
                 returns it. None: what `fit` needs.
 
         Raises:
-            ArgumentError: there is no state, and `fit` is not at work, or there is, and it is.
-            FileError: the file cannot be written; the one before it is still there.
+            ArgumentError: a state is missing outside `fit`, or is given within it.
+            FileError: the file cannot be written; the previous one is still there.
         """
         if state is not None and self._is_told:
             raise ArgumentError(
@@ -197,7 +198,7 @@ class RunFolder(Callback):
         save_file(self.model.state_dict(), self.path / MODEL)
 
     def step(self, progress: Progress) -> None:
-        """Writes a checkpoint now and then, also within a long epoch."""
+        """Writes a checkpoint from time to time, also within a long epoch."""
         if self._is_due():
             self._save_state()
 
@@ -206,7 +207,9 @@ class RunFolder(Callback):
         return as_first_rank(time.monotonic() - self._saved > self.save_every)
 
     def epoch(self, epoch: Epoch) -> None:
-        """Writes the epoch's line; the weights if it is the best; now and then a checkpoint."""
+        """Writes the epoch's line; the weights if it is the best; from time to time a
+        checkpoint.
+        """
         self.metrics.write(epoch.row())
         self.metrics.flush()  # the line of an epoch is there when the epoch is over
         is_due = self._is_due()
@@ -217,7 +220,7 @@ class RunFolder(Callback):
             self._save_state()
 
     def end(self, history: History) -> None:
-        """Writes the weights, unless a better epoch's are there, and closes the metrics."""
+        """Writes the weights, unless those of a better epoch are there, and closes the metrics."""
         try:
             if not self.keeps_best:
                 self._save_weights()
@@ -235,14 +238,14 @@ class RunFolder(Callback):
         return {} if self._monitor is None else self._monitor.state_dict()
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Remembers what `state_dict` returned."""
+        """Restores what `state_dict` returned."""
         if self._monitor is not None and state_dict:
             self._monitor.load_state_dict(state_dict)
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Any:
-    """Returns the state of a training: as `Training.load_state_dict` takes it, or what a loop of
-    one's own gave `RunFolder.save_checkpoint`.
+    """Returns the state of a training: as `Training.load_state_dict` takes it, or what your own
+    loop gave to `RunFolder.save_checkpoint`.
 
     Args:
         path: the folder of a run, or a file that `smelt.save` wrote of `Training.state_dict()`.
@@ -255,11 +258,11 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Any:
 
 
 def new_folder(parent: str | os.PathLike[str], name: str) -> Path:
-    """Makes a folder `parent/name-1`, `parent/name-2` ..., the first that does not exist; of
-    several programs each gets one of its own.
+    """Creates a folder `parent/name-1`, `parent/name-2` ..., the first that does not exist; several
+    programs get different ones.
 
     Raises:
-        FileError: it cannot be made.
+        FileError: it cannot be created.
     """
     if not first_rank():
         return other_folder()
@@ -296,10 +299,9 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
-    """Returns a row for each finished epoch of a run; what was not finite is nan.
+    """Returns a row for each finished epoch of a run; numbers that were not finite are nan.
 
-    The part of a line with which the file ends while it is written, or was when its writer was
-    killed, is left out.
+    An incomplete last line, which is being written or was when the writer was killed, is left out.
 
     Raises:
         FileError: the folder has no metrics.jsonl, or one of its lines is damaged.
@@ -321,10 +323,10 @@ def _row(given: Any) -> dict[str, float]:
 
 
 def read_model(path: str | os.PathLike[str], model: Module) -> None:
-    """Gives `model` the weights of a run.
+    """Loads the weights of a run into `model`.
 
     Raises:
         FileError: the run has no weights, or they are damaged.
-        StateError: they are another model's.
+        StateError: they belong to another model.
     """
     model.load_state_dict(load_file(Path(os.fsdecode(path)) / MODEL))

@@ -1,4 +1,4 @@
-"""One seed for everything that draws random numbers."""
+"""One seed for all random numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["seed_everything"]
 def seed_everything(seed: int) -> Generator:
     """Seeds Smelt's default generator, and those of Python and NumPy for code that draws from them.
 
-    Smelt draws from its own generator only; `manual_seed` is enough for what is Smelt's.
+    Smelt draws only from its own generator, for which `manual_seed` is enough.
 
     Args:
         seed: 0 to 2^32 - 1, which is what NumPy takes.

@@ -1,4 +1,4 @@
-"""Which kind of data a user has given: the one place where that is asked."""
+"""The kind of data that a user has given, determined in one place."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Kind = Literal["arrays", "samples", "stream", "batches"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Data, and what they are.
+    """Data, and their kind.
 
     Attributes:
-        kind: "arrays" in memory, a tree of Tensors (n, ...); "samples" that are asked for by
-            number; a "stream" of samples; or "batches" that somebody else makes.
-        data: they.
-        samples: how many there are; None where that is not known.
+        kind: "arrays" in memory, a tree of Tensors (n, ...); "samples" that have indices; a
+            "stream" of samples; or ready-made "batches".
+        data: the data.
+        samples: number of samples; None if that is not known.
     """
 
     kind: Kind
@@ -41,7 +41,7 @@ class Source:
 
 
 def source_of(data: Any, what: str) -> Source:
-    """Returns what data are.
+    """Returns data with their kind.
 
     Args:
         data: a Tensor or array (n, ...), or a tuple or dict of such (a tree); a TensorDataset; a
@@ -50,7 +50,7 @@ def source_of(data: Any, what: str) -> Source:
         what: begins messages.
 
     Raises:
-        ArgumentError: there are no samples, or a tuple holds something else than arrays.
+        ArgumentError: there are no samples, or a tuple holds something other than arrays.
         ArgumentTypeError: `data` are none of these.
         ShapeError: arrays differ in their numbers of samples.
     """
@@ -122,10 +122,10 @@ def _check_numbers(part: Any, what: str) -> None:
 
 
 def split_off(data: Any, share: float, what: str) -> tuple[Any, Any]:
-    """Returns the data without a share of their samples, and that share.
+    """Returns the data without a fraction of their samples, and that fraction.
 
-    Which samples these are is drawn at random, from a generator of its own, so that they are the
-    same ones each time.
+    The samples are chosen at random, with a separate generator, so that they are the same ones each
+    time.
 
     Args:
         data: arrays or samples.
@@ -133,8 +133,8 @@ def split_off(data: Any, share: float, what: str) -> tuple[Any, Any]:
         what: begins messages.
 
     Raises:
-        ArgumentError: the share is out of range, leaves one side empty, or the samples cannot be
-            asked for by number.
+        ArgumentError: the share is out of range, leaves one side empty, or the samples have no
+            indices.
     """
     if not 0 < share < 1:
         raise ArgumentError(
@@ -162,7 +162,7 @@ def split_off(data: Any, share: float, what: str) -> tuple[Any, Any]:
 
 
 def without_names(data: Any, target: str | Sequence[str] | None) -> Any:
-    """Returns a table as the data set of its columns; other data as they are.
+    """Returns a table as the data set of its columns; other data unchanged.
 
     Raises:
         ArgumentError: a table without a target, or a target without a table.

@@ -15,15 +15,15 @@ __all__ = ["Spent"]
 
 
 class Spent:
-    """Adds up where the time of one call of `fit` goes.
+    """Measures where the time of one call of `fit` goes.
 
     Args:
-        update: whose steps were traced and compiled.
-        feed: whose batches were waited for.
+        update: the update whose steps are traced and compiled.
+        feed: the feed whose batches the steps wait for.
 
     Attributes:
-        stepping: seconds of steps, with all that they wait for and what compiling them takes.
-        validating: seconds of validation; where it runs beside the training, of waiting for it.
+        stepping: seconds of steps, including waiting for batches and compiling.
+        validating: seconds of validation; if it runs in the background, of waiting for it.
         telling: seconds of callbacks: progress, files, and the user's own.
     """
 
@@ -46,8 +46,8 @@ class Spent:
     def row(self) -> dict[str, float]:
         """Returns the seconds of each part, which add up to "seconds", as times.jsonl keeps them.
 
-        "tracing" and "compiling" are those of the training step, "data" what it waited for batches,
-        "steps" what is left of the steps, "other" what is none of these.
+        "tracing" and "compiling" are those of the training step, "data" is its waiting for batches,
+        "steps" the rest of the steps, "other" everything else.
         """
         times = [each for step in self._update.steps for each in step.times]
         tracing = sum(each.trace for each in times)

@@ -29,18 +29,18 @@ Loss = Callable[..., Tensor]  # (the model's output, the target) -> a number to 
 
 
 class Scheduler(Protocol):
-    """What changes the learning rate: any of `smelt.optim.lr_scheduler`."""
+    """A learning rate schedule: any of `smelt.optim.lr_scheduler`."""
 
     @property
     def step(self) -> Callable[..., Any]:
-        """Goes one step on; some look at a figure."""
+        """Advances by one step; some look at a metric."""
 
 
 def goes_by_step(scheduler: Scheduler | None, interval: str) -> bool:
-    """Returns whether a scheduler goes on within the step, and not after each epoch.
+    """Returns whether a scheduler is stepped within the training step, not after each epoch.
 
     Args:
-        scheduler: None for none; a ReduceLROnPlateau looks at an epoch's figure in any case.
+        scheduler: None for none; a ReduceLROnPlateau is always stepped after the epoch.
         interval: "step" or "epoch".
     """
     is_one = scheduler is not None and not isinstance(scheduler, ReduceLROnPlateau)
@@ -48,13 +48,13 @@ def goes_by_step(scheduler: Scheduler | None, interval: str) -> bool:
 
 
 class Optimizer(Protocol):
-    """What changes the parameters: any of `smelt.optim`."""
+    """An optimizer: any of `smelt.optim`."""
 
     def step(self) -> Any:
         """Makes one update."""
 
     def zero_grad(self) -> None:
-        """Forgets the gradients."""
+        """Clears the gradients."""
 
 
 @renamed_argument("optimiser", "optimizer")
@@ -72,14 +72,14 @@ def training_step(
     """Returns the compiled step `(*batch) -> loss`: forward, gradient, optimizer and schedule.
 
     Args:
-        model: any module. The last part of a batch is the target, what stands before are the
-            model's inputs; a part that is a tuple or dict is spread over its arguments.
+        model: any module. The last part of a batch is the target, the parts before it are the
+            model's inputs; a part that is a tuple or dict is unpacked into its arguments.
         optimizer: holds the model's parameters.
-        loss: (the model's output, the target) -> a number to make small. None: the model gets the
+        loss: (the model's output, the target) -> a number to minimize. None: the model gets the
             whole batch, and returns the loss.
-        scheduler: goes one step on after each step of the optimizer.
-        max_grad_norm: the longest that the gradient of all parameters together may be.
-        averaged: takes the weights into its average after each step.
+        scheduler: stepped after each step of the optimizer.
+        max_grad_norm: the norm to which the gradient of all parameters together is clipped.
+        averaged: an average of the weights, updated after each step.
         precision: "bfloat16" stores what the model computes in 16 bits, as in `fit`.
 
     Raises:
@@ -104,12 +104,12 @@ def training_step(
 
 @dataclass(frozen=True)
 class Update:
-    """How a model is changed by batches; the arguments are those of `training_step`.
+    """How batches change a model; the arguments are those of `training_step`.
 
     Attributes:
-        accumulate: over how many batches the gradients of one step are averaged.
-        precision: the dtype in which the model keeps what it computes; None: as it comes.
-        ranks: who computes a part of each batch; None: this process alone computes all.
+        accumulate: number of batches over which the gradients of one step are averaged.
+        precision: the dtype in which the model stores what it computes; None: unchanged.
+        ranks: the ranks that share each batch; None: this process computes all of it.
 
     Raises:
         ArgumentError: `precision` without a loss.
@@ -134,7 +134,7 @@ class Update:
             )
 
     def by(self, batch: Any) -> Tensor:
-        """Makes one step by one batch; returns its loss."""
+        """Runs one step on one batch; returns its loss."""
         if self.ranks is not None:
             self.optimizer.zero_grad()
             value = self.ranks.backward(self._value, parts(batch))
@@ -150,7 +150,7 @@ class Update:
         return self._kept(structure, self.by)
 
     def by_several(self, batches: Iterable[Any]) -> float:
-        """Makes one step by the mean of the gradients of several batches; returns the mean loss."""
+        """Runs one step with the mean gradient of several batches; returns the mean loss."""
         self.optimizer.zero_grad()
         losses = []
         for batch in batches:

@@ -1,4 +1,4 @@
-"""What a training is about, as plain values: its model, data, and machine."""
+"""A summary of a training, as plain values: its model, data, and machine."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def summary_of(
     """Returns what `fit` writes as summary.json.
 
     Args:
-        model: what is trained.
-        parts: "loss", "optimizer" and "scheduler"; what is None is left out.
-        data: what it learns from.
-        validation: held-out data; a function, or None, is no data.
+        model: the model that is trained.
+        parts: "loss", "optimizer" and "scheduler"; those that are None are left out.
+        data: the training data.
+        validation: held-out data; a function and None are not data.
     """
     described = {"training": data_of(data)}
     if is_held_out(validation):
@@ -43,7 +43,7 @@ def summary_of(
 
 
 def is_held_out(validation: Any) -> bool:
-    """Whether what was given to `fit` as validation are data, not a function that measures."""
+    """Returns whether the `validation` given to `fit` is data, not a function that measures."""
     return validation is not None and (not callable(validation) or hasattr(validation, "__len__"))
 
 
@@ -73,8 +73,8 @@ def _model(model: Module) -> dict[str, Any]:
 
 
 def data_of(data: Any) -> dict[str, Any]:
-    """Returns what kind of data these are, how many samples there are, and their shapes where they
-    are arrays in memory.
+    """Returns the kind of the data, the number of samples, and their shapes if they are arrays in
+    memory.
     """
     source = source_of(data, "fit")
     found: dict[str, Any] = {"kind": source.kind, "samples": source.samples}

@@ -1,4 +1,4 @@
-"""A training at a moment: all that its next step depends on, to be kept and brought back."""
+"""The state of a training: everything its next step depends on, to be saved and restored."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ WEIGHTS = ("model", "averaged")  # the parts that are measured
 
 @dataclass(frozen=True, slots=True)
 class OpenEpoch:
-    """An epoch whose steps are made and whose figures are not known yet.
+    """An epoch whose steps are done and whose metrics are not known yet.
 
     Attributes:
         number: counted from 1.
         loss: mean over its steps.
         seconds: how long these took.
-        weights: copies of what the model, and its average, held at its end: part -> name -> Tensor;
-            none where it is measured before the next step.
+        weights: copies of the weights of the model, and of its average, at its end: part -> name ->
+            Tensor; none if it is measured before the next step.
     """
 
     number: int
@@ -53,21 +53,21 @@ class Training:
     Args:
         update: how a batch changes the model: model, optimizer, scheduler, averaged weights.
         feed: where batches come from.
-        scheduler: what goes on after each epoch, None where it goes on with the steps.
-        callbacks: whom to tell; what they remember is part of the training.
-        plan: what must be the same for a training to go on from another one's state.
-        higher_is_better: of the figures of held-out data, as far as it is known.
-        figures: the names of what is measured on held-out data; None where that is not known.
+        scheduler: one that is stepped after each epoch; None if it is stepped within the steps.
+        callbacks: their state is part of the training.
+        plan: what must be the same for a training to resume from another one's state.
+        higher_is_better: for the metrics of held-out data, as far as it is known.
+        figures: the names of what is measured on held-out data; None if that is not known.
 
     Attributes:
-        place: in the data; None before the first step.
-        step: how many steps were made.
+        place: the position in the data; None before the first step.
+        step: number of steps so far.
         losses: of the steps since the end of the last epoch.
-        loss_sum: their sum; how it is rounded depends on how many steps a call made.
+        loss_sum: their sum; its rounding depends on how many steps a call ran.
         seconds: how long these steps took.
         history: the finished epochs.
-        open_epoch: the one after them, where it is measured while the next one is trained.
-        spent: where the time has gone, since this training was made or brought back.
+        open_epoch: the one after them, if it is measured while the next one trains.
+        spent: where the time has gone since this training was created or restored.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Training:
             callback.training = self
 
     def advance(self, steps: int) -> np.ndarray:
-        """Makes up to so many steps, within one pass over the data; returns their losses."""
+        """Runs up to that many steps, within one pass over the data; returns their losses."""
         start = time.perf_counter()
         if self.place is None or self.place.is_over:
             self.place = self.feed.begin(0 if self.place is None else self.place.number + 1)
@@ -122,7 +122,7 @@ class Training:
 
     @property
     def stop_training(self) -> NoReturn:
-        """Keras's word.
+        """Keras's name for ending a training.
 
         Raises:
             ArgumentError: always; a callback ends a training by an exception.
@@ -137,19 +137,19 @@ class Training:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the last step was made to its end, by a loss that is finite."""
+        """Whether the last step was completed with a finite loss."""
         return not self.feed.is_stepping and bool(np.isfinite(self.losses).all())
 
     @property
     def epochs(self) -> int:
-        """How many epochs were trained, with the one whose figures are not known yet."""
+        """How many epochs were trained, including the one whose metrics are not known yet."""
         return len(self.history.epochs) + (self.open_epoch is not None)
 
     def close_epoch(self, keep: bool = False) -> OpenEpoch:
         """Ends an epoch after its last step; returns it.
 
         Args:
-            keep: whether it is measured later, so that its weights are to be kept.
+            keep: whether to keep its weights, since it is measured later.
         """
         if self.scheduler is not None and not isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step()
@@ -160,7 +160,7 @@ class Training:
         return self.open_epoch
 
     def finish_epoch(self, held_out: dict[str, float]) -> Epoch:
-        """Gives the epoch that was closed its figures on held-out data; returns it."""
+        """Gives the closed epoch its metrics on held-out data; returns it."""
         assert self.open_epoch is not None
         done, self.open_epoch = self.open_epoch, None
         if isinstance(self.scheduler, ReduceLROnPlateau):
@@ -171,11 +171,11 @@ class Training:
 
     @contextmanager
     def weights_of(self, epoch: OpenEpoch) -> Iterator[None]:
-        """Within the block the model, and its average, hold the weights that an epoch ended with.
-        What is saved of the training meanwhile is its present state all the same.
+        """Within the block the model, and its average, hold the weights at the end of an epoch. The
+        state that is saved meanwhile is still the current one.
 
         Raises:
-            StateError: the block has changed them, which would be lost.
+            StateError: the block has changed them, and the changes would be lost.
         """
         parts = {name: self._parts()[name] for name in epoch.weights}
         present = {name: _copy_of(part) for name, part in parts.items()}
@@ -253,14 +253,14 @@ class Training:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes to where a training was.
+        """Restores the state of a training.
 
         Args:
             state: what `state_dict` returned, here or in another process.
 
         Raises:
-            StateError: it is of another model, optimizer or plan, or of no training; nothing has
-                been changed then.
+            StateError: it belongs to another model, optimizer or plan, or is not the state of a
+                training; nothing has been changed then.
         """
         self._check(state)
         before, own = self.snapshot(), self._settings()
@@ -275,14 +275,14 @@ class Training:
         self._warn_of_other_settings(own)
 
     def snapshot(self) -> dict[str, Any]:
-        """Returns the present moment in memory of its own, for `restore`."""
+        """Returns a copy of the current state, for `restore`."""
         moment = self._moment()
         open_epoch = moment.pop("open_epoch")  # holds copies that nobody changes
         own = tree.map(lambda leaf: _copied(leaf) if isinstance(leaf, Tensor) else leaf, moment)
         return {**own, "open_epoch": open_epoch}
 
     def restore(self, moment: Mapping[str, Any]) -> None:
-        """Goes back to a moment of this training; epochs and callbacks stay as they are."""
+        """Restores an earlier state of this training; epochs and callbacks are not changed."""
         for name, part in self._parts().items():
             part.load_state_dict(moment["parts"][name])
         self.step, self.seconds = moment["step"], moment["seconds"]

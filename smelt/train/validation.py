@@ -25,9 +25,9 @@ class Validation:
     """What is measured after each epoch.
 
     Attributes:
-        measure: does it; None where nothing is.
-        figures: the names of the figures, or how they begin; None where they are not known.
-        higher_is_better: of the figures, as far as it is known.
+        measure: the function that measures; None if nothing is measured.
+        figures: the names of the metrics, or their beginnings; None if they are not known.
+        higher_is_better: for the metrics, as far as it is known.
     """
 
     measure: Validate | None = None
@@ -67,11 +67,11 @@ def validation_of(
     """Returns what to measure after each epoch.
 
     Args:
-        model: what is measured.
+        model: the model to measure.
         loss: measured as "loss".
         validation: held-out data, or a function that returns name -> value.
         metrics: name -> metric.
-        ranks: whether all ranks measure a part of it.
+        ranks: whether all ranks share the measurement.
 
     Raises:
         ArgumentError: metrics without data.

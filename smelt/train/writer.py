@@ -1,4 +1,4 @@
-"""Metrics on their way to disk, while the training goes on."""
+"""Writes metrics to disk while the training continues."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ __all__ = ["MetricsWriter", "json_text"]
 
 
 class MetricsWriter:
-    """Appends rows to a file, one line of JSON each, in a thread of its own.
+    """Appends rows to a file, one line of JSON each, in a separate thread.
 
-    `write` returns as soon as the row is on its way. A line is written whole, at once, so that the
-    file can be read at any time. No row is lost when the writer is closed, dropped, or left by an
-    exception, nor at the end of the program; when the process is killed, those are lost that the
-    thread had not come to yet. Several threads may write.
+    `write` returns as soon as the row is queued. Each line is written in one piece, so that the
+    file can be read at any time. No row is lost when the writer is closed, deleted, or left by an
+    exception, nor at the end of the program; when the process is killed, the rows that are still
+    queued are lost. Several threads may write.
 
     As a context manager it closes itself.
 
     Args:
-        path: the file; made when it is not there, else appended to.
-        capacity: rows that may be on their way; who writes more waits.
+        path: the file; it is created if it does not exist, else appended to.
+        capacity: number of rows that may be queued; `write` waits if there are more.
 
     Raises:
         FileError: the file cannot be written.
@@ -50,14 +50,14 @@ class MetricsWriter:
         self._consumer: Consumer[bytes] = Consumer(pen.write, capacity, "smelt metrics", pen.close)
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Sends a row on its way; it holds the values of this moment.
+        """Queues a row with its current values.
 
         Args:
-            row: name -> number, text, or whatever JSON can say; a Tensor or array with a single
-                element counts as a number. What is not finite becomes null, which JSON has instead.
+            row: name -> number, text, or anything else that JSON can represent; a Tensor or array
+                with a single element counts as a number. Numbers that are not finite become null.
 
         Raises:
-            ArgumentError: JSON cannot say it.
+            ArgumentError: JSON cannot represent it.
             ChannelClosed: the writer is closed.
             FileError: an earlier row could not be written.
         """
@@ -73,7 +73,7 @@ class MetricsWriter:
         self._consumer.flush()
 
     def close(self) -> None:
-        """Writes what is left and closes the file; more calls change nothing.
+        """Writes the remaining rows and closes the file; further calls have no effect.
 
         Raises:
             FileError: a row could not be written.
@@ -131,10 +131,10 @@ class _AppendFile:
 
 def json_text(who: str, values: Mapping[str, Any], indent: int | None = None) -> str:
     """Returns values by name as JSON; a Tensor or array with a single element counts as a number,
-    and what is not finite becomes null.
+    and numbers that are not finite become null.
 
     Raises:
-        ArgumentError: JSON cannot say it; `who` begins the message.
+        ArgumentError: JSON cannot represent it; `who` begins the message.
     """
     try:
         return json.dumps(_finite(dict(values)), allow_nan=False, indent=indent)

@@ -1,6 +1,4 @@
-"""What PyTorch's users look for here: clipping, parameters as one vector, weight
-norm, padding.
-"""
+"""PyTorch's `nn.utils`: clipping, parameters as one vector, weight norm, padding."""
 
 from smelt.nn.utils import rnn
 from smelt.nn.utils.vectors import parameters_to_vector, vector_to_parameters

@@ -20,17 +20,17 @@ def pad_sequence(
     padding_value: float = 0.0,
     padding_side: str = "right",
 ) -> Tensor:
-    """Returns sequences filled up to the longest, side by side.
+    """Returns sequences padded to the longest one, stacked.
 
     Args:
-        sequences: shapes (L_i, *), alike behind the first axis.
+        sequences: shapes (L_i, *), equal after the first axis.
         batch_first: whether the result is (B, L, *) instead of (L, B, *).
-        padding_value: what stands where a sequence is shorter.
+        padding_value: the value of the padding.
         padding_side: "right" or "left" of the sequence.
 
     Raises:
-        ArgumentError: no sequences, or another side.
-        ShapeError: shapes that differ behind the first axis.
+        ArgumentError: no sequences, or an unknown side.
+        ShapeError: shapes that differ after the first axis.
     """
     if not sequences or padding_side not in ("left", "right"):
         raise ArgumentError("pad_sequence: give a sequence at least; padding_side is left or right")

@@ -13,12 +13,12 @@ __all__ = ["parameters_to_vector", "vector_to_parameters"]
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """Returns the elements of all parameters, one behind the other, as one vector."""
+    """Returns the elements of all parameters, concatenated to one vector."""
     return cat([parameter.reshape(-1) for parameter in parameters])
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Gives the parameters the elements of a vector, in the order of `parameters_to_vector`.
+    """Copies the elements of a vector to the parameters, in the order of `parameters_to_vector`.
 
     Raises:
         ShapeError: the vector has another number of elements.

@@ -1,4 +1,4 @@
-"""Weights that are computed from a direction and a length, each learned by itself."""
+"""Weights that are computed from a direction and a length, which are learned separately."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class WeightNorm:
 
     Attributes:
         name: the weight's.
-        dim: the axis whose slices have lengths of their own; None for one length.
+        dim: the axis whose slices have their own lengths; None for one length.
     """
 
     name: str
@@ -36,7 +36,7 @@ class WeightNorm:
         return v * (g / self.lengths(v))
 
     def lengths(self, v: Tensor) -> Tensor:
-        """Returns the norm of each slice of v, of extent 1 along its other axes."""
+        """Returns the norm of each slice of v, of size 1 along its other axes."""
         if self.dim is None:
             return v.norm()
         others = tuple(axis for axis in range(v.ndim) if axis != self.dim)
@@ -51,7 +51,7 @@ def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
     Args:
         module: the module that has the parameter.
         name: the parameter's name.
-        dim: the axis whose slices have lengths of their own; None or -1 for one length of all.
+        dim: the axis whose slices have their own lengths; None or -1 for one length of all.
 
     Returns:
         The module itself.
@@ -78,7 +78,7 @@ def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
 
 
 def remove_weight_norm(module: M, name: str = "weight") -> M:
-    """Makes a parameter again of a weight that `weight_norm` has taken apart; returns the module.
+    """Turns a weight to which `weight_norm` was applied back into a parameter; returns the module.
 
     Raises:
         ArgumentError: `weight_norm` was not applied to that weight.

@@ -1,6 +1,6 @@
-"""The simple schedules, each one a formula of the step count `t`, and how to go on from a rate.
+"""The simple schedules, each a formula of the step count `t`, in closed and in recursive form.
 
-Each goes on from the rate that it finds, as in PyTorch, so that several schedules multiply.
+Each continues from the current rate, as in PyTorch, so that several schedules multiply.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class _PerGroup(LRScheduler):
 
 
 class LambdaLR(_PerGroup):
-    """`lr = base * f(t)`; sets the rate outright."""
+    """`lr = base * f(t)`; sets the rate directly."""
 
     def rate(self, t: Tensor, index: int) -> Tensor:
         return self.base_lrs[index] * self._value(t, index)
@@ -193,7 +193,7 @@ class _Share(LRScheduler):
 
 
 class ConstantLR(_Share):
-    """`lr = base * factor` for `total_iters` steps, `base` from then on."""
+    """`lr = base * factor` for `total_iters` steps, then `base`."""
 
     def __init__(
         self,
@@ -275,7 +275,7 @@ class CosineAnnealingLR(_Share):
 
     @property
     def floor(self) -> float:  # type: ignore[override]
-        """What the rate falls to."""
+        """The final rate."""
         return self.eta_min
 
     def _share(self, t: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""OneCycleLR: the rate rises, falls, and falls further; the momentum goes the other way."""
+"""OneCycleLR: the rate rises, falls, and falls further; the momentum changes inversely."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Phase = tuple[float, float, float]  # (last step, value at its start, value at i
 class OneCycleLR(LRScheduler):
     """One cycle over the whole training (Smith and Topin 2018).
 
-    The rate goes from `max_lr / div_factor` up to `max_lr`, then down to the first rate divided by
-    `final_div_factor`; with `three_phase` it first comes down as it went up.
+    The rate rises from `max_lr / div_factor` to `max_lr`, then falls to the first rate divided by
+    `final_div_factor`; with `three_phase` it first falls symmetrically to its rise.
 
     Args:
         optimizer: the optimizer whose groups get the rates.
@@ -35,12 +35,12 @@ class OneCycleLR(LRScheduler):
         steps_per_epoch: number of steps in each.
         pct_start: the share of the cycle in which the rate rises.
         anneal_strategy: "cos" or "linear".
-        cycle_momentum: whether momentum (or beta1) moves too.
+        cycle_momentum: whether momentum (or beta1) changes too.
         base_momentum: the momentum when the rate is highest, or one per group.
         max_momentum: the momentum at the ends, or one per group.
         div_factor: first rate = max_lr / div_factor.
         final_div_factor: last rate = first rate / final_div_factor.
-        three_phase: whether the rate comes down in two phases, first to where it began.
+        three_phase: whether the rate falls in two phases, first to its initial value.
         last_epoch: see `LRScheduler`.
 
     Raises:

@@ -26,12 +26,12 @@ class ReduceLROnPlateau(Schedule):
         optimizer: the optimizer whose groups get the rates.
         mode: "min" when a lower metric is better, "max" when a higher one is.
         factor: below 1.
-        patience: how many steps without improvement are borne.
-        threshold: how much better counts as better.
+        patience: number of steps without improvement that are tolerated.
+        threshold: minimum change that counts as an improvement.
         threshold_mode: "rel" (best * (1 -+ threshold)) or "abs" (best -+ threshold).
-        cooldown: how many steps after a reduction are not counted.
+        cooldown: number of steps after a reduction that are not counted.
         min_lr: the lowest rate, or one per group.
-        eps: reductions smaller than this are not made.
+        eps: smaller reductions are skipped.
 
     Raises:
         ArgumentError: a setting outside its range.

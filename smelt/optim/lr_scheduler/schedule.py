@@ -1,7 +1,7 @@
-"""What all learning-rate schedules share: their state, saved and resumed, and how they step.
+"""The base of all learning-rate schedules: their state, saving and resuming, and stepping.
 
-A schedule changes the rates that it finds, as PyTorch's chainable forms do: what another schedule,
-or a hand, has done to them stays. Only what has no such form sets them outright.
+A schedule changes the current rates, as PyTorch's chainable forms do: changes by another schedule,
+or by the user, are kept. Only schedules without such a form set them directly.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def count() -> Tensor:
 
 
 class Schedule:
-    """Changes the learning rates of an optimizer; its own state are counts, as tensors."""
+    """Changes the learning rates of an optimizer; its own state consists of counts, as tensors."""
 
     optimizer: Optimizer
     _last_rates: list[Tensor]
@@ -54,7 +54,7 @@ class Schedule:
         return own | last
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Returns the schedule's state as tensors; the present rates are the optimizer's state."""
+        """Returns the schedule's state as tensors; the current rates are the optimizer's state."""
         return {name: tensor.detach() for name, tensor in self._state().items()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -71,7 +71,7 @@ class Schedule:
             tensor.copy_(state_dict[name])
 
     def get_last_lr(self) -> list[Tensor]:
-        """Returns each group's rate after this schedule's last step, as tensors of their own."""
+        """Returns copies of each group's rate after this schedule's last step."""
         later = self.optimizer.param_groups[len(self._last_rates) :]
         return [rate * 1.0 for rate in (*self._last_rates, *(group["lr"] for group in later))]
 
@@ -87,22 +87,22 @@ class Schedule:
         guards.changed()
 
     def fingerprint(self) -> Hashable:
-        """Returns a hashable of everything that a compiled step takes for constant."""
+        """Returns a hashable of everything that a compiled step takes as constant."""
         return type(self), guards.frozen(vars(self))
 
 
 class LRScheduler(Schedule):
-    """A schedule that counts its steps. `rate` gives a learning rate outright, from the count.
+    """A schedule that counts its steps. `rate` computes a learning rate directly from the count.
 
-    A schedule that is to go on from the present rate has a `next_rate` and a `first_rate`, too.
+    A schedule that continues from the current rate also has a `next_rate` and a `first_rate`.
 
     Args:
         optimizer: the optimizer whose groups get the rates.
-        last_epoch: -1 for a new schedule. To go on after n steps, n - 1; the groups must have
-            their `initial_lr` then, as from the optimizer's `load_state_dict`.
+        last_epoch: -1 for a new schedule. To continue after n steps, n - 1; then the groups must
+            have their `initial_lr`, as after the optimizer's `load_state_dict`.
 
     Raises:
-        ArgumentError: something else than an optimizer, or a group without an `initial_lr`.
+        ArgumentError: not an optimizer, or a group without an `initial_lr`.
 
     Attributes:
         last_epoch: int64 tensor of shape (), how often `step` was called.
@@ -144,7 +144,7 @@ class LRScheduler(Schedule):
         raise NotImplementedError(f"{type(self).__name__}: rate")
 
     def next_rate(self, rate: Tensor, t: Tensor, index: int) -> Tensor:
-        """Returns the learning rate after step `t`, from the present one."""
+        """Returns the learning rate after step `t`, from the current one."""
         return self.rate(t, index)
 
     def first_rate(self, rate: Tensor, t: Tensor, index: int) -> Tensor:
@@ -207,5 +207,5 @@ class LRScheduler(Schedule):
 
 
 def choose(chosen: Tensor | None, new: Tensor, old: Tensor) -> Tensor:
-    """Returns `new` where a step is made, which it is without a condition, else `old`."""
+    """Returns `new` if a step is made, which it always is without a condition, else `old`."""
     return new if chosen is None else where(chosen, new, old)

@@ -1,4 +1,4 @@
-"""Schedules made of schedules: one after the other, and several at once."""
+"""Schedules composed of schedules: one after the other, and several at once."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class SequentialLR(_Together):
     Args:
         optimizer: the optimizer whose groups get the rates.
         schedulers: schedules of the same optimizer, in order.
-        milestones: at which step each but the first begins, rising.
+        milestones: the step at which each schedule except the first begins, increasing.
         last_epoch: -1; resume with `load_state_dict`.
 
     Raises:
-        ArgumentError: schedules and milestones do not fit, or milestones do not rise; a schedule
-            of another optimizer, or one whose `step` wants a metric.
+        ArgumentError: schedules and milestones do not fit, or milestones do not increase; a
+            schedule of another optimizer, or one whose `step` needs a metric.
     """
 
     def __init__(
@@ -113,8 +113,8 @@ class ChainedScheduler(_Together):
         optimizer: that optimizer; it need not be given.
 
     Raises:
-        ArgumentError: no schedules, schedules of different optimizers, or one whose `step` wants
-            a metric.
+        ArgumentError: no schedules, schedules of different optimizers, or one whose `step` needs a
+            metric.
     """
 
     def __init__(

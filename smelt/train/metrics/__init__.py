@@ -1,4 +1,4 @@
-"""Metrics: how good a model is, exact however its data are cut into batches."""
+"""Metrics: how good a model is, exact however its data are divided into batches."""
 
 from smelt.train.metrics.base import Figure, Metric, Total
 from smelt.train.metrics.bleu import BLEU

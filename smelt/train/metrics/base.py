@@ -1,4 +1,4 @@
-"""What a metric is: what a batch adds, how batches are put together, and the figure."""
+"""What a metric is: the contribution of a batch, how batches are combined, and the result."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def _snake_case(name: str) -> str:
 
 
 class Metric(ABC):
-    """How good a model is, exact however its data are cut into batches; to be subclassed.
+    """A metric that is exact however the data are divided into batches; to be subclassed.
 
-    A subclass says in `measure` what a batch adds, and in `compute` what follows from all of them:
+    A subclass defines in `measure` what a batch contributes, and in `compute` the result:
 
         class MeanError(Metric):
             def measure(self, output, target):
@@ -38,13 +38,13 @@ class Metric(ABC):
             def compute(self, total):
                 return total["sum"] / total["count"]
 
-    A metric keeps nothing between calls. Called as a function it gives the figure of one batch.
+    A metric keeps no state between calls. Called as a function it returns the result for one batch.
 
     Attributes:
-        name: under which its figure stands; by default the class's name in snake case.
-        higher_is_better: whether a larger figure is a better one; None where neither is.
-        rows: how batches are put together. False: what they measured is added up, in float64 and
-            int64. True: it is concatenated along the first axis, for what needs every sample.
+        name: the name of its result; by default the class's name in snake case.
+        higher_is_better: whether a larger value is better; None if neither is.
+        rows: how batches are combined. False: their values are summed, in float64 and int64. True:
+            they are concatenated along the first axis, for metrics that need every sample.
 
     Example:
         >>> import smelt
@@ -70,29 +70,29 @@ class Metric(ABC):
 
     @abstractmethod
     def measure(self, output: Any, target: Any) -> Any:
-        """Returns what a batch adds, as a tree of Tensors; it is a part of the compiled evaluation.
+        """Returns what a batch contributes, as a tree of Tensors; part of the compiled evaluation.
 
         Args:
-            output: what the model makes of the batch, such as logits (n, classes).
+            output: the model's output for the batch, such as logits (n, classes).
             target: the last part of the batch, such as labels (n,).
         """
 
     @abstractmethod
     def compute(self, total: Any) -> Any:
-        """Returns the figure: a number, an array, or a dict of numbers.
+        """Returns the result: a number, an array, or a dict of numbers.
 
         Args:
-            total: what all batches added, put together: the tree that `measure` returns, of NumPy
-                arrays. A division by 0 is nan and does not warn.
+            total: the combined contributions of all batches: the tree that `measure` returns, of
+                NumPy arrays. A division by 0 gives nan without a warning.
         """
 
     def merge(self, parts: Sequence[Any]) -> Any:
-        """Returns what several batches added as one, by `rows`; to be overridden where neither
-        sums nor rows will do.
+        """Combines the contributions of several batches, as `rows` says; override it if neither a
+        sum nor a concatenation is right.
 
         Args:
-            parts: trees of NumPy arrays, of one structure, in the order of the batches; each what
-                a batch added or, unless `rows`, what an earlier call returned.
+            parts: trees of NumPy arrays of the same structure, in the order of the batches; each is
+                the contribution of a batch or, unless `rows`, the result of an earlier call.
         """
         return tree.map(self._merged, *parts)
 
@@ -109,7 +109,7 @@ class Metric(ABC):
         return np.concatenate(leaves) if self.rows else np.sum(leaves, axis=0)
 
     def of(self, select: Callable[[Any, Any], tuple[Any, Any]]) -> Metric:
-        """Returns the same metric of something else, such as one of several outputs.
+        """Returns the same metric for something else, such as one of several outputs.
 
         Args:
             select: (the model's output, the target) -> the output and the target that are measured.
@@ -169,7 +169,7 @@ class _Selected(Metric):
 
 
 class Total:
-    """What the batches so far have added to a metric."""
+    """The contributions of the batches so far to a metric."""
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
@@ -180,8 +180,8 @@ class Total:
         """Adds what `measure` returned for a batch.
 
         Raises:
-            ArgumentTypeError: it is no tree of Tensors.
-            ShapeError: it does not fit what earlier batches added.
+            ArgumentTypeError: it is not a tree of Tensors.
+            ShapeError: it does not fit the contributions of earlier batches.
         """
         part = tree.map(self._array, measured)
         structure = tree.flatten(part)[1]
@@ -213,11 +213,11 @@ class Total:
         return np.array(leaf, np.float64 if leaf.dtype.is_float else np.int64)
 
     def figure(self) -> Figure:
-        """Returns the metric's figure.
+        """Returns the metric's result.
 
         Raises:
             ArgumentError: no batch was added.
-            ArgumentTypeError: `compute` returned no number, array or dict of numbers.
+            ArgumentTypeError: `compute` did not return a number, array or dict of numbers.
         """
         if not self._parts:
             raise ArgumentError(f"{self.metric.name}: there are no samples to measure")

@@ -1,4 +1,4 @@
-"""BLEU, by the library sacrebleu."""
+"""BLEU, computed by the library sacrebleu."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ PAST = -1  # fills up sequences that are shorter than those of other batches; no
 
 
 class BLEU(Metric):
-    """The BLEU score of translations, 0 to 100, as `sacrebleu` computes it of texts.
+    """The BLEU score of translations, 0 to 100, as `sacrebleu` computes it from texts.
 
         BLEU = 100 min(1, exp(1 - r/c)) (p_1 p_2 p_3 p_4)^(1/4)
 
     with the share p_n of n-grams that are in the reference, and the lengths c of the translations
     and r of the references. It is a score of the whole corpus, not a mean over sentences.
 
-    In an evaluation outputs and targets are numbers of tokens, (n, length) each, of any two
-    lengths, and `decode` makes texts of them. `score` takes texts.
+    In an evaluation outputs and targets are token ids, (n, length) each, of any two lengths, and
+    `decode` turns them into texts. `score` takes texts.
 
     Args:
-        decode: (a list of numbers of tokens) -> a text, such as `vocabulary.decode`.
-        end: the token with which a text ends; it and what follows are left out.
+        decode: (a list of token ids) -> a text, such as `vocabulary.decode`.
+        end: the token that ends a text; it and the tokens after it are left out.
         ignore_index: tokens that are left out, such as padding.
         **options: those of `sacrebleu.metrics.BLEU`: tokenize, lowercase, smooth_method, ...
 
@@ -83,11 +83,11 @@ class BLEU(Metric):
         """Returns the score of texts.
 
         Args:
-            translations: a text each.
-            references: for each what it should be.
+            translations: the texts to score.
+            references: the correct text for each.
 
         Raises:
-            ArgumentError: there is no text, or the numbers of texts differ.
+            ArgumentError: there are no texts, or the numbers of texts differ.
         """
         if isinstance(translations, str) or isinstance(references, str):
             raise ArgumentTypeError(f"{self.name}: give lists of texts, not a text")
@@ -114,7 +114,7 @@ class BLEU(Metric):
         return {"translations": output, "references": target}
 
     def merge(self, parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """Returns the sequences of several batches, filled up to one length."""
+        """Returns the sequences of several batches, padded to the same length."""
         return {name: _filled([part[name] for part in parts]) for name in parts[0]}
 
     def compute(self, total: dict[str, np.ndarray]) -> float:

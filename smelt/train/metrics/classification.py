@@ -1,4 +1,4 @@
-"""How often a classifier is right, and of which kinds its errors are."""
+"""How often a classifier is right, and which kinds of errors it makes."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ AVERAGES = ("macro", "micro", "weighted", None)
 
 
 class Accuracy(ClassificationMetric):
-    """The share of labels that the model gives: accuracy = right / counted labels.
+    """The share of labels that the model predicts: accuracy = right / counted labels.
 
-    Of several equal scores the first class counts. A multilabel accuracy is the share of right
-    yes-or-no answers. For the mean over classes ("balanced accuracy") take `Recall`.
+    Among equal scores the first class counts. A multilabel accuracy is the share of right yes-or-no
+    answers. For the mean over classes ("balanced accuracy") use `Recall`.
 
     Args:
         **options: those of `ClassificationMetric`: dim, ignore_index, probabilities, multilabel,
@@ -62,12 +62,12 @@ class Accuracy(ClassificationMetric):
 
 
 class TopKAccuracy(Accuracy):
-    """The share of labels that are among the k classes of the largest scores.
+    """The share of labels that are among the k classes with the largest scores.
 
-    Of equal scores those of the first classes count as larger.
+    Among equal scores the first classes count.
 
     Args:
-        k: how many classes are looked at.
+        k: number of classes considered.
         **options: those of `ClassificationMetric`: dim, ignore_index.
 
     Raises:
@@ -105,22 +105,21 @@ class TopKAccuracy(Accuracy):
 
 
 class CountedErrors(ClassificationMetric):
-    """What is computed from how often each class was right, taken for another, and overlooked.
+    """Metrics computed from the true positives, false positives and false negatives of each class.
 
-    Binary problems have the figure of the class 1, whatever `average` is.
+    For binary problems the value is that of class 1, for any `average`.
 
     Args:
-        average: "macro", the mean over classes, leaving out those that are neither among the labels
-            nor among what the model says (multilabel: over all); "weighted", the mean weighted by
-            how many labels are of each class; "micro", of all classes counted together; None, an
-            array, (classes,).
-        zero_division: the figure of a class where it is 0 / 0: 0, 1, or nan, which a mean leaves
-            out.
+        average: "macro", the mean over classes, without those that are neither among the labels nor
+            among the predictions (multilabel: over all); "weighted", the mean weighted by the
+            number of labels of each class; "micro", the value of all classes counted together;
+            None, an array, (classes,).
+        zero_division: the value for a class if it is 0 / 0: 0, 1, or nan, which a mean leaves out.
         **options: those of `ClassificationMetric`: dim, ignore_index, probabilities, multilabel,
             threshold.
 
     Raises:
-        ArgumentError: an unknown `average`, a `zero_division` that is none of these.
+        ArgumentError: an unknown `average`, or a `zero_division` that is none of these.
     """
 
     @checked
@@ -160,7 +159,7 @@ class CountedErrors(ClassificationMetric):
         return said.unsqueeze(-1), true.unsqueeze(-1), counted.unsqueeze(-1)
 
     def compute(self, total: dict[str, np.ndarray]) -> Any:
-        """Returns the figure, of all classes or of each."""
+        """Returns the value for all classes or for each."""
         if total["nan"]:
             return math.nan if self.average else np.full(total["hits"].shape, math.nan)
         counts = np.stack([total["hits"], total["false_alarms"], total["misses"]])
@@ -181,7 +180,7 @@ class CountedErrors(ClassificationMetric):
     def ratio(
         self, hits: np.ndarray, false_alarms: np.ndarray, misses: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns numerator and denominator of each class's figure."""
+        """Returns numerator and denominator of the value of each class."""
         raise NotImplementedError
 
     def _mean(self, figures: np.ndarray, counts: np.ndarray) -> Any:
@@ -197,11 +196,11 @@ class CountedErrors(ClassificationMetric):
 
 
 class Precision(CountedErrors):
-    """How much of what the model says is true: hits / (hits + false alarms).
+    """The share of predicted positives that are true: hits / (hits + false alarms).
 
     Args:
         average: "macro", "micro", "weighted" or None, as `CountedErrors` says.
-        zero_division: the figure of a class where it is 0 / 0.
+        zero_division: the value for a class if it is 0 / 0.
         **options: those of `ClassificationMetric`: dim, ignore_index, probabilities, multilabel,
             threshold.
 
@@ -214,18 +213,18 @@ class Precision(CountedErrors):
     def ratio(
         self, hits: np.ndarray, false_alarms: np.ndarray, misses: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns numerator and denominator of each class's figure."""
+        """Returns numerator and denominator of the value of each class."""
         return hits, hits + false_alarms
 
 
 class Recall(CountedErrors):
-    """How much of what is true the model says: hits / (hits + misses).
+    """The share of true positives that the model finds: hits / (hits + misses).
 
     Its mean over classes, "macro", is also called balanced accuracy.
 
     Args:
         average: "macro", "micro", "weighted" or None, as `CountedErrors` says.
-        zero_division: the figure of a class where it is 0 / 0.
+        zero_division: the value for a class if it is 0 / 0.
         **options: those of `ClassificationMetric`: dim, ignore_index, probabilities, multilabel,
             threshold.
 
@@ -238,7 +237,7 @@ class Recall(CountedErrors):
     def ratio(
         self, hits: np.ndarray, false_alarms: np.ndarray, misses: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns numerator and denominator of each class's figure."""
+        """Returns numerator and denominator of the value of each class."""
         return hits, hits + misses
 
 
@@ -251,12 +250,12 @@ class FBetaScore(CountedErrors):
     Args:
         beta: above 0.
         average: "macro", "micro", "weighted" or None, as `CountedErrors` says.
-        zero_division: the figure of a class where it is 0 / 0.
+        zero_division: the value for a class if it is 0 / 0.
         **options: those of `ClassificationMetric`: dim, ignore_index, probabilities, multilabel,
             threshold.
 
     Raises:
-        ArgumentError: beta is not above 0 or not finite.
+        ArgumentError: beta is not above 0, or not finite.
 
     Example:
         >>> from smelt import train
@@ -274,7 +273,7 @@ class FBetaScore(CountedErrors):
     def ratio(
         self, hits: np.ndarray, false_alarms: np.ndarray, misses: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns numerator and denominator of each class's figure."""
+        """Returns numerator and denominator of the value of each class."""
         square = self.beta**2
         above = (1 + square) * hits
         return above, above + square * misses + false_alarms
@@ -285,7 +284,7 @@ class F1Score(FBetaScore):
 
     Args:
         average: "macro", "micro", "weighted" or None, as `CountedErrors` says.
-        zero_division: the figure of a class where it is 0 / 0.
+        zero_division: the value for a class if it is 0 / 0.
         **options: those of `ClassificationMetric`: dim, ignore_index, probabilities, multilabel,
             threshold.
 

@@ -1,4 +1,4 @@
-"""Which classes are taken for which."""
+"""Which classes are predicted as which."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ NORMALIZE: dict[str | None, tuple[int, ...]] = {None: (), "true": (1,), "pred": 
 
 
 class ConfusionMatrix(ClassificationMetric):
-    """How often each class was taken for each class, (classes, classes); binary (2, 2): a row is a
-    true class, a column what the model says.
+    """How often each class was predicted as each class, (classes, classes); binary (2, 2): a row is
+    a true class, a column a predicted one.
 
     Args:
         normalize: None, counts (int64); "true", each row adds up to 1; "pred", each column; "all",
-            the whole. What has no count is 0.
+            the whole matrix. Entries without a count are 0.
         **options: those of `ClassificationMetric`: dim, ignore_index, probabilities, threshold.
 
     Raises:
@@ -92,11 +92,11 @@ def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
         accuracy = mean over samples of [argmax(logits) == label]
 
     Args:
-        logits: (n, classes); probabilities do as well.
+        logits: (n, classes); probabilities work as well.
         labels: (n,), int64, the class of each sample.
 
     Returns:
-        float32 of shape (); nan where a logit is nan.
+        float32 of shape (); nan if a logit is nan.
 
     Raises:
         ShapeError: the shapes do not fit.
@@ -110,12 +110,12 @@ def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def confusion_matrix(predicted: Any, labels: Any, classes: int) -> np.ndarray:
-    """Returns how often each class was taken for each class.
+    """Returns how often each class was predicted as each class.
 
     Args:
-        predicted: (n,) integers, the classes that the model named.
-        labels: (n,) integers, the classes as they are.
-        classes: how many there are.
+        predicted: (n,) integers, the predicted classes.
+        labels: (n,) integers, the true classes.
+        classes: number of classes.
 
     Returns:
         int64 of shape (classes, classes); a row is a true class, a column a predicted one.

@@ -25,16 +25,17 @@ ROWS = (
 class FunctionMetric(Metric):
     """The mean of a function of output and target over all samples.
 
-    Batches count by their samples. So the figure is exact if the function's is a mean over samples,
-    or one number a sample; it is not if it divides by something else, as by the number of tokens
-    that are no padding: take `LogLoss` or a subclass of `Metric` there.
+    Batches are weighted by their numbers of samples. So the result is exact if the function returns
+    a mean over samples, or one number per sample. It is not exact if the function divides by
+    something else, such as the number of tokens that are not padding: use `LogLoss` or a subclass
+    of `Metric` for that.
 
     Args:
         function: (output, target) -> a Tensor of shape (), the mean over the batch, or (n, ...).
-        name: under which the figure stands; the function's own when None.
+        name: the name of the result; the function's own when None.
 
     Raises:
-        ArgumentTypeError: the function has no name, as a lambda, and none is given.
+        ArgumentTypeError: the function has no name, such as a lambda, and none is given.
     """
 
     def __init__(self, function: Callable[[Any, Any], Any], name: str | None = None) -> None:
@@ -69,7 +70,7 @@ class FunctionMetric(Metric):
 
 
 def samples(name: str, *trees: Any) -> Tensor:
-    """Returns the number of samples in a batch: the first extent of the first Tensor that has one.
+    """Returns the number of samples in a batch: the first size of the first Tensor with an axis.
 
     Raises:
         ShapeError: none has an axis.

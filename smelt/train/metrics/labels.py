@@ -1,4 +1,4 @@
-"""How outputs of a classifier and labels are read: binary, of several classes, multilabel."""
+"""How outputs of a classifier and labels are read: binary, multiclass, multilabel."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ["ClassificationMetric", "Labeled", "only_tensors", "whole_number"]
 
 @dataclass(frozen=True, slots=True)
 class Labeled:
-    """The scores of samples, and what is right.
+    """The scores of samples, and their labels.
 
     Attributes:
-        scores: logits or probabilities, (..., classes); of a binary problem (...).
-        labels: int64, (...), the class, of a binary problem 0 or 1; multilabel: (..., classes), 0
+        scores: logits or probabilities, (..., classes); for a binary problem (...).
+        labels: int64, (...), the class, for a binary problem 0 or 1; multilabel: (..., classes), 0
             or 1 each.
         counted: bool, the shape of `labels`: False where a label is to be ignored.
-        classes: how many there are; None where each score has a label of its own.
+        classes: number of classes; None if each score has its own label.
     """
 
     scores: Tensor
@@ -45,30 +45,30 @@ class Labeled:
         return ((nan if self.classes is None else nan.any(-1)) & self.counted).sum()
 
     def is_label(self) -> Tensor:
-        """Returns, for several classes, which of them is the label: bool, (..., classes)."""
+        """Returns, for multiclass problems, which class is the label: bool, (..., classes)."""
         return iota(shape=self.scores.shape, axis=self.scores.ndim - 1) == self.labels.unsqueeze(-1)
 
 
 class ClassificationMetric(Metric):
-    """What metrics of classifiers have in common: how outputs and labels are read.
+    """The base of metrics for classifiers: how outputs and labels are read.
 
-    - **Several classes**: outputs (n, classes), or (n, classes, ...) with the classes along `dim`;
+    - **Multiclass**: outputs (n, classes), or (n, classes, ...) with the classes along `dim`;
       labels are class numbers of the same shape without that axis.
     - **Binary**: outputs (n,) or (n, 1), labels (n,), or of the outputs' shape: 0 or 1, of any
-      dtype. More axes may follow. An output of two classes is one of several classes.
+      dtype. More axes may follow. An output of two classes is multiclass.
     - **Multilabel**, with `multilabel=True`: a label, 0 or 1, for each output.
 
-    A sample with a nan among its outputs makes the figure nan.
+    A nan in a sample's outputs makes the result nan.
 
     Args:
-        dim: the axis of the classes, as in `cross_entropy`; -1 where they stand last.
-        ignore_index: samples with this label count for nothing; None counts all.
+        dim: the axis of the classes, as in `cross_entropy`; -1 if it is the last one.
+        ignore_index: samples with this label are ignored; None counts all.
         probabilities: whether outputs are probabilities. They are logits otherwise.
-        multilabel: whether each output has a label of its own.
-        threshold: the probability above which a binary or multilabel output is a yes.
+        multilabel: whether each output has its own label.
+        threshold: the probability above which a binary or multilabel output is positive.
 
     Raises:
-        ArgumentError: `threshold` does not lie between 0 and 1; `dim` is no whole number.
+        ArgumentError: `threshold` is not between 0 and 1, or `dim` is not an integer.
     """
 
     higher_is_better: bool | None = True
@@ -94,12 +94,12 @@ class ClassificationMetric(Metric):
         self.threshold = threshold
 
     def read(self, output: Any, target: Any) -> Labeled:
-        """Returns outputs and labels as what they are.
+        """Returns outputs and labels in the form in which metrics read them.
 
         Raises:
             ArgumentTypeError: one of them is a tuple, list or dict.
-            BoundsError: a label is no class, or of a binary problem neither 0 nor 1.
-            DTypeError: outputs are no floats, or class numbers no integers.
+            BoundsError: a label is not a class, or for a binary problem neither 0 nor 1.
+            DTypeError: outputs are not floats, or class numbers not integers.
             ShapeError: the shapes do not fit.
         """
         output, target = only_tensors(self.name, output, target)
@@ -174,8 +174,8 @@ class ClassificationMetric(Metric):
         return "" if skipped is None else f"; labels to be skipped are {skipped} (ignore_index)"
 
     def chosen(self, given: Labeled) -> Tensor:
-        """Returns what the model says: the first class of the largest score, int64 (...); of a
-        binary or multilabel problem yes or no, bool of the labels' shape.
+        """Returns the predictions: the first class with the largest score, int64 (...); for a
+        binary or multilabel problem bool of the labels' shape.
         """
         if given.classes is not None:
             return given.scores.argmax(-1)
@@ -190,11 +190,11 @@ class ClassificationMetric(Metric):
         return sigmoid(scores) if given.classes is None else softmax(scores, -1)
 
     def logarithms(self, given: Labeled) -> Tensor:
-        """Returns what orders samples by the probability of each class: of the scores' shape.
+        """Returns scores that order samples by the probability of each class: of the scores' shape.
 
-        These are logarithms, since in float32 probabilities near 1 would be rounded alike; computed
-        in float64 and then rounded as the scores are, so that what is equal but for its last bits
-        stays equal.
+        These are logarithms, since in float32 probabilities near 1 would round to the same number.
+        They are computed in float64 and then rounded as the scores are, so that scores that differ
+        only in their last bits stay equal.
         """
         if self.probabilities or given.classes is None:
             return given.scores
@@ -231,11 +231,11 @@ def _hint(output: Tensor, target: Tensor) -> str:
 
 
 def whole_number(name: str, setting: str, value: Any, least: int | None = None) -> int:
-    """Returns a metric's setting as an int, not below `least`.
+    """Returns a metric's setting as an int of at least `least`.
 
     Raises:
         ArgumentError: it is below.
-        ArgumentTypeError: it is none.
+        ArgumentTypeError: it is not an integer.
     """
     try:
         number = operator.index(value)

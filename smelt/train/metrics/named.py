@@ -1,4 +1,4 @@
-"""Metrics as a user may give them: objects, functions, names; alone, in a list, in a dict."""
+"""Metrics as users may give them: objects, functions, names; single, in a list, in a dict."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ FOREIGN = {"numpy": "NumPy", "scipy": "SciPy", "sklearn": "scikit-learn"}
 
 
 def as_metric(given: Any, name: str | None = None) -> Metric:
-    """Returns what serves as a metric as a `Metric`.
+    """Converts what can serve as a metric to a `Metric`.
 
     Args:
         given: a Metric; a function (output, target) -> mean over the samples of a batch; or the
@@ -106,12 +106,12 @@ def _by_name(name: str) -> Callable[[], Metric]:
 
 
 def near_figure(name: str, figures: Iterable[str]) -> str:
-    """Returns "; did you mean 'f1_score'?" for a figure that is none; "" where nothing is near.
+    """Returns "; did you mean 'f1_score'?" for an unknown name; "" if no name is similar.
 
     Args:
         name: what a user has written: another name of the same metric, one with the prefix of
-            another library, or one that is misspelt.
-        figures: the names that there are.
+            another library, or a misspelled one.
+        figures: the existing names.
     """
     known = list(figures)
     plain = re.sub(r"^(val|valid|validation|test|held_out|eval)_", "", name)
@@ -121,15 +121,15 @@ def near_figure(name: str, figures: Iterable[str]) -> str:
 
 
 def as_metrics(given: Any) -> dict[str, Metric]:
-    """Returns metrics by the names of their figures.
+    """Returns metrics by the names of their results.
 
     Args:
-        given: a dict, name -> what `as_metric` takes; a list of these, or one alone. What a user
-            calls "f1" is called so in the results, too.
+        given: a dict, name -> what `as_metric` takes; a list of these, or a single one. The names
+            in the results are those that the user gave.
 
     Raises:
-        ArgumentError: a name is unknown, or two metrics have one name.
-        ArgumentTypeError: something is no metric.
+        ArgumentError: a name is unknown, or two metrics have the same name.
+        ArgumentTypeError: something is not a metric.
     """
     if isinstance(given, Mapping):
         return {str(name): as_metric(metric, str(name)) for name, metric in given.items()}

@@ -18,17 +18,17 @@ __all__ = ["ExpectedCalibrationError", "LogLoss", "Perplexity"]
 
 
 class LogLoss(ClassificationMetric):
-    """The mean of -log of the probability that the model gives to the label: cross entropy.
+    """The mean of -log of the probability that the model gives to the label: cross-entropy.
 
         log loss = - mean over counted labels of log p(label)
 
-    Unlike a mean of the means of batches it is exact where `ignore_index` leaves labels out.
+    Unlike a mean of batch means it is exact if `ignore_index` leaves labels out.
 
     Args:
         dim: the axis of the classes.
-        ignore_index: labels that count for nothing.
+        ignore_index: labels that are ignored.
         probabilities: whether outputs are probabilities; they are logits otherwise.
-        multilabel: whether each output has a label of its own.
+        multilabel: whether each output has its own label.
 
     Example:
         >>> from smelt import train
@@ -62,15 +62,15 @@ class LogLoss(ClassificationMetric):
 
 
 class Perplexity(LogLoss):
-    """The exponential of the mean of -log p over all tokens: among how many equally probable
-    tokens the model would be as unsure.
+    """The exponential of the mean of -log p over all tokens: the number of equally probable tokens
+    among which the model would be as unsure.
 
         perplexity = exp(- mean over counted tokens of log p(token))
 
     Args:
         dim: the axis of the classes: the last, for logits (n, length, classes) and tokens
             (n, length).
-        ignore_index: tokens that count for nothing, such as padding.
+        ignore_index: tokens that are ignored, such as padding.
         probabilities: whether outputs are probabilities; they are logits otherwise.
 
     Example:
@@ -91,23 +91,24 @@ class Perplexity(LogLoss):
 
 
 class ExpectedCalibrationError(ClassificationMetric):
-    """How far the confidence of a classifier is from how often it is right.
+    """The difference between the confidence of a classifier and how often it is right.
 
-    Samples fall into bins of equal width by their confidence: the largest probability; of a binary
-    problem that of the class 1, which is compared with how often the label is 1.
+    Samples fall into bins of equal width by their confidence, the largest probability. For a binary
+    problem the confidence is the probability of class 1, which is compared with how often the label
+    is 1.
 
         ECE = sum over bins b of (n_b / n) |mean confidence in b - share that is right in b|
 
     Args:
-        n_bins: how many bins the probabilities 0 to 1 fall into; each has its lower edge, the last
-            both.
+        n_bins: number of bins for the probabilities 0 to 1; each includes its lower edge, the last
+            one both edges.
         dim: the axis of the classes.
-        ignore_index: labels that count for nothing.
+        ignore_index: labels that are ignored.
         probabilities: whether outputs are probabilities; they are logits otherwise.
 
     Raises:
         ArgumentError: n_bins is below 1.
-        BoundsError: a probability does not lie in 0 to 1.
+        BoundsError: a probability is not between 0 and 1.
 
     Example:
         >>> from smelt import train
@@ -131,7 +132,9 @@ class ExpectedCalibrationError(ClassificationMetric):
         self.n_bins: int = whole_number(self.name, "n_bins", n_bins, least=1)
 
     def measure(self, output: Any, target: Any) -> dict[str, Tensor]:
-        """Returns the sum of the confidences, and of what is right, in each bin: (n_bins,)."""
+        """Returns the sum of the confidences, and the number of right answers, in each bin:
+        (n_bins,).
+        """
         given = self.read(output, target)
         confidence, right = self.as_probabilities(given), given.labels == 1
         if given.classes is not None:

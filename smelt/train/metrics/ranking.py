@@ -1,4 +1,4 @@
-"""How well the scores order the samples, whatever the threshold; both need every sample."""
+"""How well the scores order the samples, independent of a threshold; both need every sample."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class _Ranking(ClassificationMetric):
 
     Args:
         average: how classes (or the labels of a multilabel problem) become one figure: "macro", the
-            mean; "weighted", weighted by how many samples are of the class; None, an array,
-            (classes,). A mean leaves out the classes whose figure is nan.
+            mean; "weighted", weighted by the number of samples of the class; None, an array,
+            (classes,). A mean leaves out the classes whose value is nan.
         dim: the axis of the classes.
-        ignore_index: labels that count for nothing.
+        ignore_index: labels that are ignored.
         probabilities: whether outputs are probabilities; else logits, of which several classes get
             their softmax.
-        multilabel: whether each output has a label of its own.
+        multilabel: whether each output has its own label.
 
     Raises:
         ArgumentError: an unknown `average`.
@@ -113,17 +113,16 @@ class AUROC(_Ranking):
 
         AUROC = mean over pairs (a of the class, b of another) of [s_a > s_b] + [s_a = s_b] / 2
 
-    With several classes each is compared with all others together ("one versus rest"). A class
-    without samples, or that all samples belong to, has the figure nan.
+    With several classes each is compared with all others together ("one versus rest"). The value
+    for a class without samples, or to which all samples belong, is nan.
 
     Args:
-        average: "macro", the mean over classes; "weighted", weighted by how many samples are of
-            the class; None, an array, (classes,). A mean leaves out the classes whose figure is
-            nan.
+        average: "macro", the mean over classes; "weighted", weighted by the number of samples of
+            the class; None, an array, (classes,). A mean leaves out the classes whose value is nan.
         dim: the axis of the classes.
-        ignore_index: labels that count for nothing.
+        ignore_index: labels that are ignored.
         probabilities: whether outputs are probabilities; they are logits otherwise.
-        multilabel: whether each output has a label of its own.
+        multilabel: whether each output has its own label.
 
     Raises:
         ArgumentError: an unknown `average`.
@@ -135,7 +134,7 @@ class AUROC(_Ranking):
     """
 
     def figure(self, scores: np.ndarray, true: np.ndarray) -> float:
-        """Returns the area for one class, from whole numbers: the pairs that are in order."""
+        """Returns the area for one class, from integers: the numbers of pairs in order."""
         members, others = scores[true], np.sort(scores[~true])
         pairs = len(members) * len(others)
         if not pairs:
@@ -145,21 +144,20 @@ class AUROC(_Ranking):
 
 
 class AveragePrecision(_Ranking):
-    """The precision at each threshold, weighted by what recall gains there: the area under the
+    """The precision at each threshold, weighted by the gain in recall there: the area under the
     curve of precision over recall, without interpolation.
 
         AP = sum over thresholds n of (recall_n - recall_{n-1}) precision_n
 
-    A class without samples has the figure nan.
+    The value for a class without samples is nan.
 
     Args:
-        average: "macro", the mean over classes; "weighted", weighted by how many samples are of
-            the class; None, an array, (classes,). A mean leaves out the classes whose figure is
-            nan.
+        average: "macro", the mean over classes; "weighted", weighted by the number of samples of
+            the class; None, an array, (classes,). A mean leaves out the classes whose value is nan.
         dim: the axis of the classes.
-        ignore_index: labels that count for nothing.
+        ignore_index: labels that are ignored.
         probabilities: whether outputs are probabilities; they are logits otherwise.
-        multilabel: whether each output has a label of its own.
+        multilabel: whether each output has its own label.
 
     Raises:
         ArgumentError: an unknown `average`.

@@ -1,4 +1,4 @@
-"""How far predicted numbers are from what they should be."""
+"""How far predicted numbers are from the true ones."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class _MeanError(Metric):
 
 
 class MeanAbsoluteError(_MeanError):
-    """The mean of |output - target| over all elements; both have one shape, (n, ...).
+    """The mean of |output - target| over all elements; both have the same shape, (n, ...).
 
     Example:
         >>> from smelt import train
@@ -61,7 +61,7 @@ class MeanAbsoluteError(_MeanError):
 
 
 class MeanSquaredError(_MeanError):
-    """The mean of (output - target)^2 over all elements; both have one shape, (n, ...).
+    """The mean of (output - target)^2 over all elements; both have the same shape, (n, ...).
 
     Example:
         >>> from smelt import train
@@ -75,7 +75,8 @@ class MeanSquaredError(_MeanError):
 
 
 class RootMeanSquaredError(MeanSquaredError):
-    """The root of the mean of (output - target)^2 over all elements; both have one shape, (n, ...).
+    """The root of the mean of (output - target)^2 over all elements; both have the same shape, (n,
+    ...).
 
     Example:
         >>> from smelt import train
@@ -89,7 +90,7 @@ class RootMeanSquaredError(MeanSquaredError):
 
 
 class MeanAbsolutePercentageError(_MeanError):
-    """The mean of |output - target| / |target| over all elements, 1 for 100 %; both have one
+    """The mean of |output - target| / |target| over all elements, 1 for 100 %; both have the same
     shape, (n, ...).
 
     A target of 0 counts as 2.2e-16, as in scikit-learn.
@@ -106,14 +107,14 @@ class MeanAbsolutePercentageError(_MeanError):
 
 
 class R2Score(Metric):
-    """The coefficient of determination: how much of the variance of the target is explained.
+    """The coefficient of determination: the share of the target's variance that is explained.
 
         R^2 = 1 - sum (target - output)^2 / sum (target - mean of the target)^2
 
-    1 is perfect, 0 is as good as the mean of the targets. Where the target is constant it is 1 if
-    the outputs are right, else 0, as in scikit-learn; of a single sample it is nan.
+    1 is perfect, 0 is as good as the mean of the targets. If the target is constant it is 1 if the
+    outputs are right, else 0, as in scikit-learn; for a single sample it is nan.
 
-    Outputs and targets have one shape: (n,), or (n, outputs) with a score for each output.
+    Outputs and targets have the same shape: (n,), or (n, outputs) with a score for each output.
 
     Args:
         multioutput: "uniform_average", the mean of the outputs' scores; "variance_weighted",
@@ -153,13 +154,13 @@ class R2Score(Metric):
         }
 
     def merge(self, parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """Returns several batches' sums as one; deviations from several means are put together
+        """Combines the sums of several batches; deviations from different means are combined
         without the cancellation of a sum of squares.
         """
         return functools.reduce(_together, parts)
 
     def compute(self, total: dict[str, np.ndarray]) -> Any:
-        """Returns the score, of all outputs or of each."""
+        """Returns the score for all outputs or for each."""
         errors, deviations = total["errors"], total["deviations"]
         scores = np.where(deviations > 0, 1 - errors / deviations, np.where(errors > 0, 0.0, 1.0))
         scores = np.where(np.isnan(errors + deviations) | (total["counted"] < 2), np.nan, scores)
