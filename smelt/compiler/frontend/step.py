@@ -52,26 +52,26 @@ def compile(
 
     The first call with new shapes, dtypes or settings traces the function and compiles it; later
     calls run machine code only. Parameters, buffers, optimizer state and the random generator that
-    the function touches are captured by themselves and updated in place.
+    the function uses are captured automatically and updated in place.
 
     Args:
-        function: an ordinary step; tensors, NumPy arrays and numbers are its arguments, in any
-            tree of tuples, lists and dicts. Strings, bools and None are settings: another value,
-            another version.
-        donate: numbers of positional arguments whose tensors are given away; using one again raises
-            MovedError.
-        max_traces: raise TraceError when a further version would be needed; None warns at 8.
-        dynamic: which lengths change from call to call. True: they are found; once an axis has had
-            two lengths, the third is compiled for all of them, and a few versions serve whatever
-            comes, with the bits of a step for exactly that length. Or the axes, by the name of the
-            argument, with a name for each length: `{"x": {1: "length"}}`; then the first call is
-            compiled so, and axes of one name must have one length. False: each length has a version
-            of its own, which is what a step gets that loops over a length in Python, or whose
-            results are differentiated from outside.
+        function: an ordinary step. Its arguments are tensors, NumPy arrays and numbers, in any tree
+            of tuples, lists and dicts. Strings, bools and None are settings: the step is compiled
+            again for another value.
+        donate: numbers of the positional arguments whose tensors the step may reuse; using one of
+            them afterwards raises MovedError.
+        max_traces: raise TraceError if more versions than this are needed; None warns at 8.
+        dynamic: which sizes change from call to call. True: Smelt finds them. When an axis has had
+            two sizes, the next call with a new one is compiled for any size; a few such versions
+            serve all sizes, and give the same bits as a version for exactly that size. A dict
+            names the axes of arguments: `{"x": {1: "length"}}`; then the first call is compiled
+            for any size, and axes with one name must have one size. False: each size has its own
+            version; a step with a Python loop over an axis gets one in any case.
 
     Returns:
-        A CompiledStep: call it as the function, or use `repeat`, `over`, `explain`, `memory`. Of a
-        module a module of the same class that shares all with it, and has these methods too.
+        A CompiledStep: call it like the function, or use `repeat`, `over`, `explain` and `memory`.
+        For a module, a module of the same class that shares all attributes and also has these
+        methods.
 
     Example:
         >>> import smelt
@@ -205,7 +205,7 @@ class CompiledStep:
         return result
 
     def repeat(self, n: int, *arguments: Any) -> Any:
-        """Runs the step `n` times on the same arguments in one native call.
+        """Runs the step `n` times on the same arguments, in one native call.
 
         Returns:
             The results of all steps, stacked along a new first axis.
@@ -237,16 +237,16 @@ class CompiledStep:
         """Runs the step over whole data sets, batch by batch, natively.
 
         Args:
-            arrays: tensors or NumPy arrays with the same number of rows; a step gets `batch_size`
-                rows of each.
-            batch_size: rows a step; it must be given.
+            arrays: tensors or NumPy arrays with the same number of rows; each step gets
+                `batch_size` rows of each.
+            batch_size: rows per step; required.
             shuffle: draw a new order of rows for each epoch, from a generator that is seeded by one
                 draw from the default generator.
             epochs: passes over the data.
-            drop_last: leave out the last batch of an epoch when it is smaller; else it runs as a
-                version of its own.
-            order: row numbers of shape (n,), in the order in which batches take them, in the place
-                of `shuffle` and `epochs`; a row may come several times, or not at all.
+            drop_last: leave out the last batch of an epoch if it is smaller; otherwise it runs as
+                its own version.
+            order: row numbers of shape (n,), in the order in which batches take them, instead of
+                `shuffle` and `epochs`; a row may occur several times, or not at all.
 
         Returns:
             The results of all steps in order, stacked along a new first axis.
@@ -254,9 +254,9 @@ class CompiledStep:
         Raises:
             ShapeError: arrays with different numbers of rows, or no rows, or no whole batch.
             ArgumentError: `batch_size` or `epochs` is not a whole number, or too small; or `order`
-                is given beside `shuffle` or `epochs`, or holds no row numbers.
-            BoundsError: `order` names a row that there is not.
-            ArgumentTypeError: a loader or data set in the place of an array.
+                is given together with `shuffle` or `epochs`, or does not hold row numbers.
+            BoundsError: `order` has a row number that does not exist.
+            ArgumentTypeError: a loader or data set was given instead of an array.
         """
         tensors = [as_rows(array) for array in arrays]
         rows = common_rows(tensors)
