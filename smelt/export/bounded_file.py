@@ -46,15 +46,16 @@ class BoundedFile:
         """Notes that `count` bytes of memory are about to be taken.
 
         Raises:
-            FileError: all of it together would be more than the file's size and ten megabytes.
+            FileError: all of it together would be more than the file's size and ten megabytes, or
+                an eighth of a large file.
         """
         self.left -= count
         if self.left < 0:
             raise FileError(
-                f"{self.path}: what it describes takes much more memory than the {self.size} bytes "
-                "of the file; a file of weights does not, so this one is damaged or hostile. If "
-                "you trust it, write its state_dict as a .safetensors file where PyTorch is "
-                "installed"
+                f"{self.path}: what it describes takes more memory than the {self.size} bytes of "
+                f"the file and {max(SPARE, self.size // SHARE)} more, as files do that are meant "
+                "to fill a machine, and those of very many small tensors. If you trust it, write "
+                "its tensors as a .safetensors file where PyTorch is installed"
             )
 
     def read(self, start: int, size: int) -> bytes:

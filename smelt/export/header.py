@@ -25,6 +25,7 @@ from smelt.json_text import parsed
 
 __all__ = [
     "KINDS",
+    "KNOWN_BY",
     "LAYOUTS",
     "LENGTH",
     "LONGEST",

@@ -21,13 +21,17 @@ from smelt.export.structure import is_key
 
 __all__ = ["Arguments", "Contradiction", "Meaning", "PickleMachine", "Unfinished"]
 
-# bytes of memory, as CPython takes them at most
-SLOT = 24  # on the stack, in a list, in the memo
-NUMBER = 40
-LIST = 120
-TUPLE = 72
-DICT = 500
-ITEM = 170  # of a dict, while it grows
+# bytes of memory, as CPython takes them at most, also while a container grows
+STACK = 32  # an object on the stack, and once more while it is taken from there
+ITEM = 20  # of a list, and of the memo
+NUMBER = 32
+SHARED = range(-5, 257)  # integers that take none
+LIST = 90
+TUPLE = 64  # and 8 for each item
+DICT = 120
+FIRST = 300  # item of a dict, more than the others
+PAIR = 100
+ORDERED_PAIR = 200
 
 NEAR = 20  # objects of the stack among which the key of a value is looked for
 LONGEST_NAME = 200
@@ -41,9 +45,13 @@ class Contradiction(Exception):
 class Unfinished:
     """What stands for something only until it is used, and is no value: a name, a storage."""
 
+    __slots__ = ()
+
 
 class Arguments(Unfinished, tuple):
     """A tuple with something unfinished in it."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,7 @@ class PickleMachine:
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo: list[Any] = []
+        self._highest = 0  # the stack so far
 
     def value(self, stream: BinaryIO, end: int) -> Any:
         """Returns the value of the pickle that begins where a stream stands.
@@ -96,7 +105,9 @@ class PickleMachine:
             FileError: the pickle is damaged, or holds what is none of the values above.
         """
         for name, argument in operations(self._file, stream, end):
-            self._file.take(SLOT)
+            if len(self._stack) > self._highest:
+                self._file.take(STACK * (len(self._stack) - self._highest))
+                self._highest = len(self._stack)
             if name in PLAIN:
                 self._stack.append(PLAIN[name])
             elif name in MADE:
@@ -126,7 +137,6 @@ class PickleMachine:
         if not self._marks:
             self._refuse("no mark where one belongs")
         start = self._marks.pop()
-        self._file.take(SLOT * (len(self._stack) - start))
         values = self._stack[start:]
         del self._stack[start:]
         return values
@@ -148,11 +158,12 @@ class PickleMachine:
     # --- what operations do -----------------------------------------------------------------------
 
     def _number(self, value: Any) -> None:
-        self._file.take(NUMBER)
+        if value not in SHARED:
+            self._file.take(NUMBER)
         self._stack.append(value)
 
     def _mark(self) -> None:
-        self._file.take(NUMBER)
+        self._file.take(NUMBER + ITEM)
         self._marks.append(len(self._stack))
 
     def _list(self) -> None:
@@ -164,17 +175,18 @@ class PickleMachine:
         self._stack.append({})
 
     def _tuple(self, values: list[Any]) -> None:
-        self._file.take(TUPLE + SLOT * len(values))
+        self._file.take(TUPLE + 8 * len(values))
         unfinished = any(isinstance(value, Unfinished) for value in values)
         self._stack.append(Arguments(values) if unfinished else tuple(values))
 
     def _append(self, values: list[Any]) -> None:
-        self._file.take(SLOT * len(values))
+        self._file.take(ITEM * len(values))
         self._container(list).extend(map(self._finished, values))
 
     def _set_items(self, values: list[Any]) -> None:
-        self._file.take(ITEM * len(values))
         container = self._container(dict, OrderedDict)
+        each = PAIR if type(container) is dict else ORDERED_PAIR
+        self._file.take(each * len(values) // 2 + (0 if container else FIRST))
         if len(values) % 2:
             self._refuse("a key without a value")
         for key, value in zip(values[::2], values[1::2], strict=True):
@@ -189,7 +201,7 @@ class PickleMachine:
         self._stack.append(value)
         missing = number + 1 - len(self._memo)
         if missing > 0:
-            self._file.take(SLOT * missing)
+            self._file.take(ITEM * missing)
             self._memo.extend(repeat(MISSING, missing))
         self._memo[number] = value
 

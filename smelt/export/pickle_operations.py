@@ -15,7 +15,8 @@ from smelt.export.bounded_file import BoundedFile
 
 __all__ = ["operations"]
 
-TEXT_MEMORY = 80  # bytes of an object that holds text or bytes, besides these
+TEXT = 64  # bytes of an object that holds text or bytes, besides these
+LONG = 1000  # bytes of text from which on it counts that it is there twice while it is decoded
 LONGEST_NAME = 200  # bytes of a module's name or a class's
 NEWEST = 5  # protocol
 
@@ -105,7 +106,8 @@ def _argument(file: BoundedFile, stream: BinaryIO, end: int, layout: str) -> Any
     (number,) = struct.unpack(layout, _content(file, stream, end, size))
     if not kind:
         return number
-    file.take(2 * max(0, number) + TEXT_MEMORY)
+    _check_within(file, stream, end, number)
+    file.take(TEXT + number * (1 if number < LONG else 2))
     content = _content(file, stream, end, number)
     if kind == "integer":
         return int.from_bytes(content, "little", signed=True)
@@ -113,9 +115,16 @@ def _argument(file: BoundedFile, stream: BinaryIO, end: int, layout: str) -> Any
 
 
 def _content(file: BoundedFile, stream: BinaryIO, end: int, size: int) -> bytes:
+    _check_within(file, stream, end, size)
+    content = stream.read(size)
+    if len(content) < size:
+        raise file.damaged("it was truncated while it was read")
+    return content
+
+
+def _check_within(file: BoundedFile, stream: BinaryIO, end: int, size: int) -> None:
     if not 0 <= size <= end - stream.tell():
         raise file.damaged("its pickle ends within an operation")
-    return stream.read(size)
 
 
 def _line(file: BoundedFile, stream: BinaryIO) -> str:

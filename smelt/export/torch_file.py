@@ -22,6 +22,7 @@ from typing import Any
 from smelt.errors import FileError
 from smelt.export.bounded_file import BoundedFile, bounded
 from smelt.export.header import (
+    KNOWN_BY,
     Location,
     begins_as_legacy,
     begins_as_zip,
@@ -68,7 +69,7 @@ def load_torch_file(path: Location, mmap: bool = False) -> Any:
             as a whole module.
     """
     with bounded(path) as file:
-        if begins_as_zip(first_bytes(path)):
+        if begins_as_zip(file.read(0, min(file.size, KNOWN_BY))):
             return _of_zip(file, mmap)
         return _of_legacy(file)
 

@@ -23,7 +23,8 @@ from smelt.tensor import Tensor
 
 __all__ = ["KINDS", "MOST_AXES", "Kind", "Storage", "Storages"]
 
-TENSOR = 900  # bytes of memory that the objects around an array take
+TENSOR = 400  # bytes of memory that the objects around an array take
+STORAGE = 500
 MOST_AXES = 64  # NumPy's
 LARGEST = 2**56  # of all numbers that a shape, an offset or strides may have
 
@@ -116,8 +117,10 @@ class Storages:
         Raises:
             Contradiction: the file has said something else of it before.
         """
-        self._file.take(TENSOR)
-        storage = self.by_key.setdefault(key, Storage(key, kind, count))
+        if key not in self.by_key:
+            self._file.take(STORAGE)
+            self.by_key[key] = Storage(key, kind, count)
+        storage = self.by_key[key]
         if (storage.kind, storage.count) != (kind, count):
             raise Contradiction(f"two accounts of storage {key[:60]!r}")
         return storage
@@ -130,7 +133,7 @@ class Storages:
         Raises:
             Contradiction: it would look outside of it.
         """
-        self._file.take(TENSOR + 64 * len(shape))
+        self._file.take(TENSOR + 16 * len(shape))
         _check_view(storage, offset, shape, strides)
         dtype = storage.kind.dtype
         if requires_grad and not dtype.is_float:

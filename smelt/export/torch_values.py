@@ -19,8 +19,9 @@ from smelt.tensor import Tensor
 
 __all__ = ["TorchValues"]
 
-ORDERED_DICT = 300  # bytes of memory
-BYTES = 80
+ORDERED_DICT = 160  # bytes of memory
+BYTES = 64
+PARAMETER = 400
 # what tensors that Smelt has not are made of
 ABSENT = {
     "torch.ComplexFloatStorage": "complex64",
@@ -147,6 +148,7 @@ class TorchValues:
         if requires_grad and not data.dtype.is_float:
             raise Contradiction(f"a gradient for a tensor of {data.dtype.name}")
         _check_plain(hooks, None)
+        self._file.take(PARAMETER)
         parameter = Parameter.__new__(Parameter)
         Tensor.__init__(parameter, data.stored, data.dtype, requires_grad)
         parameter.share_version(data)

@@ -149,7 +149,8 @@ import smelt
 from smelt.errors import FileError
 
 EVENTS = ["open", "import", "exec", "compile", "os.system", "os.exec", "os.posix_spawn"]
-EVENTS += ["subprocess.Popen", "pickle.find_class", "socket.connect", "os.remove", "os.rename", "os.mkdir", "ctypes.dlopen"]
+EVENTS += ["subprocess.Popen", "pickle.find_class", "socket.connect", "ctypes.dlopen"]
+EVENTS += ["os.remove", "os.rename", "os.mkdir"]
 seen = []
 def watch(event, given):
     if event in EVENTS:

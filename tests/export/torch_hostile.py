@@ -126,15 +126,15 @@ SHAPES = {
     + b"u",
     "an endless name": b"c" + b"a" * 10_000,
     "a long name by the stack": made.text("a" * 10**6) + b"q\0h\0\x93",
-    "a million lists": b"](" + b"]" * 1_000_000 + b"e",
-    "a million dicts": b"](" + b"}" * 1_000_000 + b"e",
-    "a million marks": b"(" * 1_000_000,
-    "a million references": b"]q\0(" + b"h\0" * 1_000_000 + b"e",
-    "a million times bytes": CODES
+    "very many lists": b"](" + b"]" * 400_000 + b"e",
+    "very many dicts": b"](" + b"}" * 400_000 + b"e",
+    "very many marks": b"(" * 400_000,
+    "very many references": b"]q\0(" + b"h\0" * 400_000 + b"e",
+    "bytes very many times": CODES
     + b"]("
     + (made.named("_codecs:encode") + b"h\1h\2\x86R") * 1000
     + b"e",
-    "a large shape a million times": b"("
+    "a large shape very many times": b"("
     + b"K\0" * 10**5
     + b"tq\1]("
     + (made.named("torch:Size") + b"h\1\x85R") * 10**4
