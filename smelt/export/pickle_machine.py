@@ -158,7 +158,7 @@ class PickleMachine:
     # --- what operations do -----------------------------------------------------------------------
 
     def _number(self, value: Any) -> None:
-        if value not in SHARED:
+        if type(value) is float or value not in SHARED:
             self._file.take(NUMBER)
         self._stack.append(value)
 

@@ -102,29 +102,23 @@ def _argument(file: BoundedFile, stream: BinaryIO, end: int, layout: str) -> Any
     if layout == "lines":
         return _line(file, stream), _line(file, stream)
     kind, _, layout = layout.rpartition(" ")
-    size = struct.calcsize(layout)
-    (number,) = struct.unpack(layout, _content(file, stream, end, size))
+    (number,) = struct.unpack(layout, _content(file, stream, struct.calcsize(layout)))
     if not kind:
         return number
-    _check_within(file, stream, end, number)
+    if not 0 <= number <= end - stream.tell():
+        raise file.damaged("its pickle ends within an operation")
     file.take(TEXT + number * (1 if number < LONG else 2))
-    content = _content(file, stream, end, number)
+    content = _content(file, stream, number)
     if kind == "integer":
         return int.from_bytes(content, "little", signed=True)
     return _text(file, content) if kind == "text" else content
 
 
-def _content(file: BoundedFile, stream: BinaryIO, end: int, size: int) -> bytes:
-    _check_within(file, stream, end, size)
+def _content(file: BoundedFile, stream: BinaryIO, size: int) -> bytes:
     content = stream.read(size)
     if len(content) < size:
-        raise file.damaged("it was truncated while it was read")
-    return content
-
-
-def _check_within(file: BoundedFile, stream: BinaryIO, end: int, size: int) -> None:
-    if not 0 <= size <= end - stream.tell():
         raise file.damaged("its pickle ends within an operation")
+    return content
 
 
 def _line(file: BoundedFile, stream: BinaryIO) -> str:
