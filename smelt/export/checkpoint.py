@@ -22,6 +22,7 @@ from smelt.export.safetensors import (
     write_arrays,
 )
 from smelt.export.structure import written
+from smelt.export.torch_file import is_torch_file, load_torch_file
 from smelt.json_text import parsed
 from smelt.tensor.checked import described
 from smelt.tensor.device import check_device
@@ -72,7 +73,11 @@ def save(obj: Any, f: Location) -> None:
 def load(
     f: Location, map_location: Any = None, *, weights_only: bool = True, mmap: bool = False
 ) -> Any:
-    """Reads what `save` wrote; from any other .safetensors file, its tensors by name.
+    """Reads what `save` wrote; from any other .safetensors file, its tensors by name; from a file
+    of `torch.save`, its tensors and plain values.
+
+    Nothing in a file is run. A file of `torch.save` is a pickle, which is read without importing or
+    calling what it names: it may hold a state_dict; a whole module is an error that names it.
 
     Args:
         f: the path of the file.
@@ -81,16 +86,19 @@ def load(
         mmap: whether arrays are views of the file, as in `smelt.export.load_file`.
 
     Returns:
-        The value, equal to what was saved, with the same dtypes and the same order.
+        The value, equal to what was saved, with the same dtypes and the same order. PyTorch's
+        tensors of uint8, int8 and int16 are int32.
 
     Raises:
         ArgumentError: a `map_location` other than the CPU.
-        FileError: the file is missing, truncated, altered, or of another kind, such as one that
-            `torch.save` wrote; or a newer version of Smelt wrote it.
-        MissingExtra: the library `safetensors` is not installed.
+        FileError: the file is missing, truncated, altered, or of another kind; it holds something
+            else, such as a module of PyTorch's; or a newer version of Smelt wrote it.
+        MissingExtra: the library `safetensors` is not installed, and the file is not PyTorch's.
     """
     _check_path("load", f)
     check_device(map_location)
+    if is_torch_file(f):
+        return load_torch_file(f, mmap)
     with opened(f) as file:
         if STRUCTURE in file.metadata:
             arrays = read_arrays(file, mmap)

@@ -25,12 +25,19 @@ from smelt.json_text import parsed
 
 __all__ = [
     "KINDS",
+    "KNOWN_BY",
     "LAYOUTS",
     "LENGTH",
     "LONGEST",
     "METADATA",
     "Entry",
     "SafetensorsFile",
+    "begins_as_legacy",
+    "begins_as_zip",
+    "fill",
+    "first_bytes",
+    "of_numpy",
+    "open_file",
     "opened",
     "require_library",
     "unknown_dtype",
@@ -58,7 +65,10 @@ LAYOUTS |= {np.dtype(layout).name: layout for layout in ARRAYS.values()}
 METADATA = "__metadata__"
 ATTEMPTS = 20  # to open a file that others replace
 LENGTH = 8  # bytes, in which the length of the header stands
+PICKLE = b"\x80"  # the first byte of one
 PICKLES = (b"\2", b"\3", b"\4", b"\5")  # versions of Python's, from the second byte on
+LEGACY = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the number with which old files of PyTorch begin
+KNOWN_BY = 32  # bytes of a file that say what it is
 LONGEST = 100_000_000  # bytes of a header, which readers of the format take
 
 
@@ -112,7 +122,7 @@ class SafetensorsFile:
         array = _empty(self.path, entry)
         if entry.size:
             self.file.seek(entry.start)
-            _fill(self.path, self.file, array)
+            fill(self.path, self.file, array)
         return _checked(self.path, entry, array)
 
     def mapped(self, entry: Entry) -> np.ndarray:
@@ -161,6 +171,18 @@ def opened(path: Location) -> Iterator[SafetensorsFile]:
         yield SafetensorsFile(path, file, metadata, {entry.name: entry for entry in found})
 
 
+def open_file(path: Location) -> FileIO:
+    """Returns a file that is open for reading; a pipe or a device is not waited for.
+
+    Raises:
+        FileError: it is missing, or cannot be read.
+    """
+    try:
+        return FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+    except (OSError, ValueError) as error:
+        raise open_error(path, error) from None
+
+
 def _opened(library: Any, path: Location) -> FileIO:
     """Returns an open file that the library finds valid.
 
@@ -168,11 +190,7 @@ def _opened(library: Any, path: Location) -> FileIO:
     save puts one there, both are opened again.
     """
     for _ in range(ATTEMPTS):
-        try:
-            # a pipe or a device is not waited for, and refused below
-            file = FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
-        except (OSError, ValueError) as error:
-            raise open_error(path, error) from None
+        file = open_file(path)
         try:
             if _is_valid(library, path, os.fstat(file.fileno())):
                 return file
@@ -216,29 +234,62 @@ def _is_same(path: Location, facts: os.stat_result) -> bool:
 
 def _foreign(path: Location) -> FileError | None:
     """Returns the error for a file of another format that somebody may take for this one."""
-    import zipfile  # rarely needed, and slow to load
+    start = first_bytes(path)
+    if begins_as_zip(start):
+        import zipfile  # rarely needed, and slow to load
 
-    with open(path, "rb") as file:
-        start = file.read(4)
-    if start[:2] == b"PK" and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            arrays = any(name.endswith(".npy") for name in archive.namelist())
-        return _of_numpy(path) if arrays else _of_pytorch(path)
-    if start == b"\x93NUM":
-        return _of_numpy(path)
-    return _of_pytorch(path) if start[:1] == b"\x80" and start[1:2] in PICKLES else None
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                if any(name.endswith(".npy") for name in archive.namelist()):
+                    return of_numpy(path)
+        return _of_pytorch(path)
+    if begins_as_legacy(start):
+        return _of_pytorch(path)
+    if start[:4] == b"\x93NUM":
+        return of_numpy(path)
+    return _of_pickle(path) if start[:1] == PICKLE and start[1:2] in PICKLES else None
+
+
+def first_bytes(path: Location) -> bytes:
+    """Returns the bytes by which a kind of file is known.
+
+    Raises:
+        FileError: the file is missing, or cannot be read.
+    """
+    with open_file(path) as file:
+        try:
+            return file.read(KNOWN_BY) or b""
+        except OSError as error:
+            raise open_error(path, error) from None
+
+
+def begins_as_zip(start: bytes) -> bool:
+    """Returns whether a zip archive begins so, and no .safetensors file of that length."""
+    return start[:4] == b"PK\3\4" and start[LENGTH : LENGTH + 1] != b"{"
+
+
+def begins_as_legacy(start: bytes) -> bool:
+    """Returns whether a file of torch.save from before its zip archives begins so."""
+    return start[:1] == PICKLE and LEGACY in start
 
 
 def _of_pytorch(path: Location) -> FileError:
     return FileError(
-        f"{path}: was written by torch.save, or is another pickle; reading one runs what is in it, "
-        "and Smelt reads none. Write it anew where PyTorch is installed: "
-        "from safetensors.torch import save_file; "
-        "save_file(torch.load(path, weights_only=True), new_path); then smelt.load(new_path)"
+        f"{path}: begins as the files of torch.save do, and is no .safetensors file; "
+        "smelt.load(path) reads it"
     )
 
 
-def _of_numpy(path: Location) -> FileError:
+def _of_pickle(path: Location) -> FileError:
+    return FileError(
+        f"{path}: is a pickle, but not one of torch.save; reading one runs what is in it, and "
+        "Smelt reads none. Where the program that wrote it is installed, write its tensors anew: "
+        "smelt.save(value, path), torch.save(state_dict, path) or safetensors"
+    )
+
+
+def of_numpy(path: Location) -> FileError:
+    """Returns the error for a file of NumPy's."""
     return FileError(f"{path}: was written by NumPy; read it with numpy.load(path)")
 
 
@@ -310,8 +361,12 @@ def _short(shape: tuple[int, ...]) -> str:
     return str(shape) if len(shape) < 9 else f"({', '.join(map(str, shape[:8]))}, ...)"
 
 
-def _fill(path: Location, file: FileIO, array: np.ndarray) -> None:
-    """Reads the bytes of an array."""
+def fill(path: Location, file: FileIO, array: np.ndarray) -> None:
+    """Reads the bytes of an array from where the file stands.
+
+    Raises:
+        FileError: there are fewer, or they cannot be read.
+    """
     left = array.reshape(-1).view(np.uint8).data
     while left:
         try:

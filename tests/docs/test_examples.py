@@ -5,11 +5,23 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from tests.export.torch_bytes import state_dict
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXTRAS = {"sklearn.md": "sklearn"}  # pages whose examples are of no use without a library
+
+
+def digits() -> bytes:
+    """Returns what `torch.save` makes of the state_dict of the model in checkpoints.md."""
+    shapes = {"1.weight": (32, 64), "1.bias": (32,), "3.weight": (10, 32), "3.bias": (10,)}
+    return state_dict({name: np.ones(shape, np.float32) for name, shape in shapes.items()})
+
+
+FILES = {"checkpoints.md": ("digits.pt", digits)}  # which another program has written
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -20,6 +32,9 @@ def test_the_examples_of_a_page_run(
     if page.name in EXTRAS:
         pytest.importorskip(EXTRAS[page.name])
     monkeypatch.chdir(tmp_path)
+    if page.name in FILES:
+        name, content = FILES[page.name]
+        (tmp_path / name).write_bytes(content())
     text = page.read_text("utf-8")
     names: dict[str, object] = {"__name__": page.stem}
     for found in BLOCK.finditer(text):
