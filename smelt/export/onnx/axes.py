@@ -13,7 +13,7 @@ import itertools
 import keyword
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,11 @@ from smelt.compiler.frontend.builder import Builder, Trace
 from smelt.compiler.frontend.lengths import Axes, symbolic_shape
 from smelt.compiler.frontend.signature import Call
 from smelt.compiler.frontend.tracer import Tracer
+from smelt.dtypes import DType
 from smelt.errors import ArgumentError, SmeltError
 from smelt.export.onnx.prepare import prepared
 from smelt.ir import symbolic
-from smelt.ir.graph import ARGUMENT, Graph, Node, Origin
+from smelt.ir.graph import Graph, Node, Origin, constant_node
 from smelt.ir.symbolic import formula, is_symbolic
 from smelt.ops.op import is_whole_number
 from smelt.tensor import Tensor
@@ -254,57 +255,66 @@ def _is_same_at(
             exact = builder.trace(call, stand_ins)
     except SmeltError:  # the function does not take such a length
         return False
-    evaluate = _Evaluation(traced.questions, lengths, traced.trace.traced.numbers)
-    return evaluate.summary(traced.graph) == _Evaluation(None, {}, []).summary(
-        prepared(exact.traced.graph)
+    values = traced.questions.evaluation
+    numbers = traced.trace.traced.numbers
+
+    def plain(number: Any) -> Any:
+        return values([formula(number)])(*lengths.values())[0] if is_symbolic(number) else number
+
+    general = _concrete(traced.trace.traced.graph, plain, numbers)
+    return _summary(prepared(general)) == _summary(prepared(exact.traced.graph))
+
+
+def _concrete(
+    graph: Graph, plain: Callable[[Any], Any], numbers: Sequence[tuple[Any, DType]] = ()
+) -> Graph:
+    """Returns a graph with plain numbers in the place of symbolic ones; the last arguments, which
+    stand for `numbers`, become constants.
+    """
+
+    def all_plain(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple([all_plain(part) for part in value])
+        return _concrete(value, plain) if isinstance(value, Graph) else plain(value)
+
+    new: dict[Node, Node] = {}
+    count = len(graph.arguments) - len(numbers)
+    for node, (number, dtype) in zip(graph.arguments[count:], numbers, strict=True):
+        new[node] = constant_node(np.asarray(plain(number), dtype.storage), dtype)
+    for node in (*graph.arguments, *graph.states, *graph.nodes()):
+        if node not in new:
+            inputs = tuple([new[operand] for operand in node.inputs])
+            attributes = {key: all_plain(value) for key, value in node.attributes.items()}
+            known = {"inputs": inputs, "attributes": attributes, "shape": all_plain(node.shape)}
+            new[node] = replace(node, **known)
+    return Graph(
+        tuple([new[node] for node in graph.arguments[:count]]),
+        tuple([new[node] for node in graph.states]),
+        tuple([new[node] for node in graph.outputs]),
+        tuple([(new[old], new[value]) for old, value in graph.updates]),
     )
 
 
-class _Evaluation:
-    """Sums up what a graph computes for given lengths."""
+def _summary(graph: Graph) -> list[bytes]:
+    """Returns a hash of what each result of a graph is computed by."""
+    leaves = enumerate((*graph.arguments, *graph.states))
+    known = {leaf: _digest(("leaf", number)) for number, leaf in leaves}
+    for node in graph.nodes():
+        if node not in known:
+            known[node] = _digest(_described(node, known))
+    return [known[node] for node in (*graph.outputs, *graph.next_states)]
 
-    def __init__(
-        self, questions: Questions | None, lengths: Mapping[str, int], numbers: Sequence[Any]
-    ) -> None:
-        self._questions = questions
-        self._lengths = tuple(lengths.values())
-        self._numbers = numbers  # symbolic ones, which are the last arguments
 
-    def summary(self, graph: Graph) -> list[bytes]:
-        """Returns a hash of what each output is computed by."""
-        leaves = {node: ("argument", n) for n, node in enumerate(graph.arguments)}
-        leaves |= {node: ("state", n) for n, node in enumerate(graph.states)}
-        first = len(graph.arguments) - len(self._numbers)
-        for node, (number, dtype) in zip(graph.arguments[first:], self._numbers, strict=True):
-            value = np.asarray(self._number(number), dtype.storage)
-            leaves[node] = ("constant", dtype.name, (), value.tobytes())  # type: ignore[assignment]
-        return self._summary(graph, leaves)
-
-    def _summary(self, graph: Graph, leaves: Mapping[Node, Any]) -> list[bytes]:
-        known: dict[Node, bytes] = {}
-        for node in graph.nodes():
-            known[node] = _digest(leaves.get(node) or self._text(node, known))
-        return [known[node] for node in (*graph.outputs, *graph.next_states) if node in known]
-
-    def _text(self, node: Node, known: Mapping[Node, bytes]) -> Any:
-        operands = [known[operand] for operand in node.inputs]
-        if "array" in node.attributes:
-            return "constant", node.dtype.name, node.shape, node.attributes["array"].tobytes()
-        attributes = [(key, self._plain(value)) for key, value in sorted(node.attributes.items())]
-        return node.op.name, operands, attributes, self._plain(node.shape), node.dtype.name
-
-    def _plain(self, value: Any) -> Any:
-        if isinstance(value, tuple):
-            return [self._plain(part) for part in value]
-        if isinstance(value, Graph):
-            leaves = enumerate((*value.arguments, *value.states))
-            return self._summary(value, {leaf: ("leaf", number) for number, leaf in leaves})
-        return self._number(value)
-
-    def _number(self, value: Any) -> Any:
-        if self._questions is not None and is_symbolic(value):
-            return self._questions.evaluation([formula(value)])(*self._lengths)[0]
-        return value
+def _described(node: Node, known: Mapping[Node, bytes]) -> Any:
+    attributes = sorted(node.attributes.items())
+    settings = [
+        (key, [_summary(body) for body in value] if key == "bodies" else value)
+        for key, value in attributes
+        if key != "array"
+    ]
+    contents = node.attributes["array"].tobytes() if "array" in node.attributes else b""
+    operands = [known[operand] for operand in node.inputs]
+    return node.op.name, operands, settings, contents, node.shape, node.dtype.name
 
 
 def _digest(value: Any) -> bytes:

@@ -46,6 +46,19 @@ def _bits(logical: str, bitwise: str) -> Rule:
     return rule
 
 
+def _where(w: Writer, node: Node, condition: str, yes: str, no: str) -> str:
+    """Of bools it is logic: onnxruntime has no Where for them."""
+    if node.dtype is not bool_:
+        return w.add("Where", condition, yes, no)
+    rest = w.add("And", w.add("Not", condition), no)
+    return w.add("Or", w.add("And", condition, yes), rest)
+
+
+def _relu(w: Writer, node: Node, x: str) -> str:
+    """Of integers it is Max: onnxruntime has no Relu for them."""
+    return w.add("Relu", x) if node.dtype.is_float else w.add("Max", x, w.scalar(0, node.dtype))
+
+
 def _cast(w: Writer, node: Node, x: str) -> str:
     return w.cast(x, node.dtype)
 
@@ -221,7 +234,7 @@ RULES: Final[Rules] = {
     cards.cosh: one("Cosh"),
     cards.tanh: one("Tanh"),
     cards.sigmoid: one("Sigmoid"),
-    cards.relu: one("Relu"),
+    cards.relu: _relu,
     cards.erf: one("Erf"),
     cards.atan2: _atan2,
     cards.floor: one("Floor"),
@@ -240,7 +253,7 @@ RULES: Final[Rules] = {
     cards.bitwise_or: _bits("Or", "BitwiseOr"),
     cards.bitwise_xor: _bits("Xor", "BitwiseXor"),
     cards.bitwise_not: _bits("Not", "BitwiseNot"),
-    cards.where: one("Where"),
+    cards.where: _where,
     cards.cast: _cast,
     entropy.binary_cross_entropy: _cross_entropy,
     entropy.slope: _cross_entropy_slope,

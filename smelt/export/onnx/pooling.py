@@ -7,8 +7,9 @@ from typing import Final
 
 from smelt.dtypes import int32, int64
 from smelt.export.onnx.movement import numbered
-from smelt.export.onnx.writer import Rules, Writer
+from smelt.export.onnx.writer import Rules, Writer, same
 from smelt.ir.graph import Node
+from smelt.ir.symbolic import is_symbolic
 from smelt.ops import pooling
 from smelt.ops.convolution import effective_extent
 from smelt.ops.windows import Windows
@@ -21,19 +22,14 @@ def _windows(node: Node) -> Windows:
 
 
 def _max_pool(w: Writer, node: Node, x: str, argument: Node) -> list[str]:
-    """Returns the maximum of each window and its place among all elements, (1, rows, *counts)."""
+    """Returns the maximum of each window and its place among all elements, (N, C, *counts)."""
     if not argument.dtype.is_float:
         raise w.refuse(node, f"MaxPool takes floats, and these are {argument.dtype.name}")
     windows = _windows(node)
     kept = argument.ndim - windows.ndim
     extents = argument.shape[kept:]
-    axes = zip(*windows, extents, strict=True)
-    # so many elements behind the last that the last window ends there, or none
-    high = [
-        max(0, (count - 1) * stride + effective_extent(taps, gap) - low - extent)
-        for taps, stride, gap, low, count, extent in axes
-    ]
-    rows = w.reshape(x, (1, -1, *extents))
+    rows = x if kept == 2 else w.reshape(x, (1, -1, *extents))
+    sides = [_side(w, node, windows, axis, extent) for axis, extent in enumerate(extents)]
     pooled = w.add_all(
         "MaxPool",
         [rows],
@@ -41,11 +37,30 @@ def _max_pool(w: Writer, node: Node, x: str, argument: Node) -> list[str]:
         kernel_shape=list(windows.window),
         strides=list(windows.stride),
         dilations=list(windows.dilation),
-        pads=[*windows.low, *high],
+        pads=[*windows.low, *(high for high, _ in sides)],
     )
-    places = list(range(2, 2 + windows.ndim))  # of more windows than are meant, the first
-    bounds = [0] * len(places), list(windows.counts), [1] * len(places)
-    return [w.sliced(part, places, bounds) for part in pooled]
+    more = [axis for axis, (_, is_exact) in enumerate(sides) if not is_exact]
+    if not more:
+        return pooled
+    bounds = [0] * len(more), [windows.counts[axis] for axis in more], [1] * len(more)
+    return [w.sliced(part, [2 + axis for axis in more], bounds) for part in pooled]
+
+
+def _side(w: Writer, node: Node, windows: Windows, axis: int, extent: int) -> tuple[int, bool]:
+    """Returns how much padding behind an axis gives all windows, and whether it gives no others."""
+    covered = effective_extent(windows.window[axis], windows.dilation[axis])
+    stride, low, count = windows.stride[axis], windows.low[axis], windows.counts[axis]
+
+    def is_exact(high: int) -> bool:
+        return same((extent + low + high - covered) // stride + 1, count)
+
+    if not (is_symbolic(extent) or is_symbolic(count)):
+        high = max(0, (count - 1) * stride + covered - low - extent)
+        return high, is_exact(high)
+    high = next(filter(is_exact, range(covered)), -1)
+    if high < 0:
+        raise w.refuse(node, f"no padding gives {count} windows along an axis of {extent}")
+    return high, True
 
 
 def _window_argmax(w: Writer, node: Node, x: str) -> str:
@@ -70,7 +85,8 @@ def _window_take(w: Writer, node: Node, x: str, place: str) -> str:
     if places.op is pooling.window_argmax and places.inputs[0] is argument:
         if _windows(places) == windows:
             maxima, _ = _max_pool(w, places, x, argument)
-            return w.reshape(maxima, node.shape)
+            is_whole = argument.ndim == windows.ndim + 2
+            return maxima if is_whole else w.reshape(maxima, node.shape)
     extents = argument.shape[argument.ndim - windows.ndim :]
     rows = w.reshape(x, (-1, math.prod(extents)))
     flat = w.add("GatherElements", rows, _flat_places(w, windows, place, extents), axis=1)

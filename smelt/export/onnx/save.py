@@ -238,7 +238,7 @@ def _model(
     from smelt.export.onnx.writer import File, Writer, names_read, needed_nodes, rename
 
     graph, source = traced.graph, traced.trace.traced
-    file = File(opset, RULES, reason, written.lengths)
+    file = File(opset, RULES, reason, written.lengths, traced.questions)
     writer = Writer(file)
     for text in (*written.inputs, *written.outputs):
         _check_free(file.name(text), text)

@@ -22,7 +22,7 @@ from smelt.export.onnx.lengths import Arithmetic
 from smelt.export.onnx.types import TYPES
 from smelt.ir.graph import CONSTANT, Graph, Leaf, Node, Origin, topological
 from smelt.ir.operation import Operation
-from smelt.ir.symbolic import formula, is_symbolic
+from smelt.ir.symbolic import Guards, formula, is_symbolic
 from smelt.ops.op import Shape
 
 Value = Any  # the name of a tensor; of a loop or a branch, the names of its results
@@ -42,11 +42,13 @@ class File:
         rules: Rules,
         refuse: Callable[[Operation], str],
         length_names: Mapping[str, str],
+        questions: Guards,
     ) -> None:
         self.opset = opset
         self.rules = rules
         self.refuse = refuse
         self.length_names = length_names
+        self.questions = questions  # of the lengths; a rule asks none
         self.initializers: dict[str, Any] = {}
         self.prelude: list[Any] = []  # nodes that compute lengths
         self.taken: set[str] = set()
@@ -121,7 +123,9 @@ class Writer:
         return outputs
 
     def scalar(self, value: Any, dtype: DType) -> str:
-        """Returns a number as a tensor of shape ()."""
+        """Returns a number, which may depend on lengths, as a tensor of shape ()."""
+        if is_symbolic(value):
+            return self.file.lengths.scalar(value, dtype)
         return self.file.constant(np.asarray(encode(np.asarray(value), dtype)), dtype)
 
     def ints(self, numbers: Iterable[Any]) -> str:
@@ -162,7 +166,8 @@ class Writer:
 
     def transposed(self, x: str, axes: Sequence[int]) -> str:
         """Returns a tensor with its axes in another order."""
-        return self.add("Transpose", x, perm=list(axes))
+        moves = list(axes) != sorted(axes)
+        return self.add("Transpose", x, perm=list(axes)) if moves else x
 
     def refuse(self, node: Node, why: str) -> CompileError:
         """Returns the error for what ONNX cannot express."""
@@ -191,7 +196,11 @@ class Writer:
         if isinstance(node.op, Leaf) or node.op not in self.file.rules:
             raise refusal(node, self.file.refuse(node.op))
         operands = [self.values[operand] for operand in node.inputs]
-        return self.file.rules[node.op](self, node, *operands)
+        asked = len(self.file.questions.outcomes)
+        value = self.file.rules[node.op](self, node, *operands)
+        if len(self.file.questions.outcomes) > asked:
+            raise refusal(node, "it takes lengths as numbers; leave them out of dynamic_axes")
+        return value
 
     def inner(self, leaves: Mapping[Node, str], roots: Sequence[Node]) -> tuple[Writer, list[str]]:
         """Returns the writer of a body, and what its roots are called there.
