@@ -218,9 +218,7 @@ def limits(traced: Traced, builder: Builder, call: Call, axes: Sequence[Axes]) -
     return tuple(dict.fromkeys(found))
 
 
-def _exceptions(
-    questions: Questions, condition: str, outcome: bool
-) -> Iterator[tuple[int, ...]]:
+def _exceptions(questions: Questions, condition: str, outcome: bool) -> Iterator[tuple[int, ...]]:
     """Yields lengths for which a condition comes out otherwise, one of them varied at a time."""
     answer, samples = questions.evaluation([condition]), questions.symbols
     named = sorted({int(number) for number in re.findall(r"\d+", condition)} - {0})

@@ -87,8 +87,9 @@ class Arithmetic:
                 return file.prepend("Div", *map(self._fraction, (tree.left, tree.right)))
             case ast.BinOp(op=ast.Mod()):
                 return file.prepend("Mod", self._value(tree.left), self._value(tree.right))
-            case ast.BinOp(op=ast.FloorDiv()):  # Div of integers cuts off; Mod has the divisor's sign
+            case ast.BinOp(op=ast.FloorDiv()):
                 a, b = self._value(tree.left), self._value(tree.right)
+                # Div of integers cuts off, and Mod has the divisor's sign
                 return file.prepend("Div", file.prepend("Sub", a, file.prepend("Mod", a, b)), b)
             case ast.BinOp(op=sign) if type(sign) in _SIGNS:
                 sides = tree.left, tree.right

@@ -82,11 +82,11 @@ def _window_take(w: Writer, node: Node, x: str, place: str) -> str:
     """Reading at the maxima of the same windows is MaxPool; else each place is read for itself."""
     argument, places = node.inputs
     windows = _windows(node)
-    if places.op is pooling.window_argmax and places.inputs[0] is argument:
-        if _windows(places) == windows:
-            maxima, _ = _max_pool(w, places, x, argument)
-            is_whole = argument.ndim == windows.ndim + 2
-            return maxima if is_whole else w.reshape(maxima, node.shape)
+    are_maxima = places.op is pooling.window_argmax and places.inputs[0] is argument
+    if are_maxima and _windows(places) == windows:
+        maxima, _ = _max_pool(w, places, x, argument)
+        is_whole = argument.ndim == windows.ndim + 2
+        return maxima if is_whole else w.reshape(maxima, node.shape)
     extents = argument.shape[argument.ndim - windows.ndim :]
     rows = w.reshape(x, (-1, math.prod(extents)))
     flat = w.add("GatherElements", rows, _flat_places(w, windows, place, extents), axis=1)

@@ -37,9 +37,7 @@ def _scan(w: Writer, node: Node, *operands: str) -> list[str]:
     inner, names = w.inner(leaves | dict(captured), roots)
     outputs = [_type(w, name, root) for name, root in zip(names, roots, strict=True)]
     body = inner.body("iteration", inputs, outputs)
-    results = w.add_all(
-        "Scan", [*initial, *rows], len(roots), body=body, num_scan_inputs=len(rows)
-    )
+    results = w.add_all("Scan", [*initial, *rows], len(roots), body=body, num_scan_inputs=len(rows))
     if node.attributes["reverse"]:
         results[carried:] = [w.flipped(stacked, [0]) for stacked in results[carried:]]
     return results

@@ -94,8 +94,13 @@ def save_onnx(
     if not callable(model):
         raise ArgumentError(f"save_onnx needs a module or a function, got {type(model).__name__}")
     # loaded when it is needed: all of this room that needs the library
-    from smelt.export.onnx.axes import axes_of_inputs, check_any_length, limits, parsed_axes
-    from smelt.export.onnx.axes import trace_any_length
+    from smelt.export.onnx.axes import (
+        axes_of_inputs,
+        check_any_length,
+        limits,
+        parsed_axes,
+        trace_any_length,
+    )
 
     function = getattr(model, "function", model) if hasattr(model, "executables") else model
     call = flatten_call(inputs, {})
@@ -179,7 +184,7 @@ class _Written(NamedTuple):
     inputs: list[str]
     outputs: list[str]
     axes: list[Axes]
-    lengths: dict[str, str]
+    lengths: dict[str | int, str]
     limits: tuple[str, ...]
 
 
@@ -195,10 +200,10 @@ def _lengths_of_outputs(
     inputs: Sequence[str],
     outputs: Sequence[str],
     traced: Traced,
-) -> dict[str, str]:
+) -> dict[str | int, str]:
     """Returns what the user calls lengths of outputs, by their formulas."""
     nodes = dict(zip(outputs, traced.graph.outputs, strict=True))
-    known: dict[str, str] = {}
+    known: dict[str | int, str] = {}
     for name, axes in given.items():
         if name in inputs:
             continue

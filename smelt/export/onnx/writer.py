@@ -20,7 +20,7 @@ from smelt.dtypes import DType, encode
 from smelt.errors import CompileError
 from smelt.export.onnx.lengths import Arithmetic
 from smelt.export.onnx.types import TYPES
-from smelt.ir.graph import CONSTANT, Graph, Leaf, Node, Origin, topological
+from smelt.ir.graph import CONSTANT, Leaf, Node, Origin, topological
 from smelt.ir.operation import Operation
 from smelt.ir.symbolic import Guards, formula, is_symbolic
 from smelt.ops.op import Shape
@@ -41,7 +41,7 @@ class File:
         opset: int,
         rules: Rules,
         refuse: Callable[[Operation], str],
-        length_names: Mapping[str, str],
+        length_names: Mapping[str | int, str],
         questions: Guards,
     ) -> None:
         self.opset = opset
@@ -86,10 +86,8 @@ class File:
 
     def type_of(self, name: str, dtype: DType, shape: Shape) -> Any:
         """Returns what a file says of an input or an output."""
-        dimensions = [
-            self.length_names.get(formula(extent), formula(extent)) if is_symbolic(extent) else extent
-            for extent in shape
-        ]
+        texts = [formula(extent) if is_symbolic(extent) else extent for extent in shape]
+        dimensions = [self.length_names.get(text, text) for text in texts]
         return helper.make_tensor_value_info(name, TYPES[dtype.name], dimensions)
 
 
