@@ -14,7 +14,9 @@ from smelt.control.scan_op import scan_op
 from smelt.control.tuple import GET_ELEMENT
 from smelt.control.while_op import while_op
 from smelt.errors import CompileError
+from smelt.ir.loops import Expression, Select, Unary
 from smelt.ops import REGISTRY
+from smelt.ops.elementwise import FLOAT, Elementwise
 from smelt.tensor import Tensor
 from tests.ops.cases import CASES, Case
 
@@ -22,7 +24,7 @@ onnx = pytest.importorskip("onnx")
 
 from onnx.reference import ReferenceEvaluator  # noqa: E402
 
-from smelt.export.onnx.table import MISSING, RULES  # noqa: E402
+from smelt.export.onnx.table import MISSING, RULES, rule_of  # noqa: E402
 
 try:
     import onnxruntime
@@ -30,7 +32,7 @@ except ImportError:
     onnxruntime = None
 
 NEWEST = onnx.defs.onnx_opset_version()
-NAMES = sorted(op.name for op in RULES if op.name in REGISTRY)
+NAMES = sorted(name for name, op in REGISTRY.items() if op not in MISSING)
 REFUSED = {  # for integers
     "pow": "powers of integers",
     "convolution": "Conv takes floats",
@@ -39,10 +41,30 @@ REFUSED = {  # for integers
 
 
 def test_every_operation_has_a_rule_or_a_reason() -> None:
-    regions = {scan_op, cond_op, while_op, GET_ELEMENT}
-    assert set(RULES) | set(MISSING) == {*REGISTRY.values(), *regions}
-    assert not set(RULES) & set(MISSING)
-    assert {op.name for op in MISSING} == {"shl", "shr", "bitcast", "random_bits"}
+    operations = {*REGISTRY.values(), scan_op, cond_op, while_op, GET_ELEMENT}
+    assert set(RULES) | set(MISSING) <= operations
+    without = {op for op in operations if rule_of(op) is None}
+    assert without == set(MISSING)
+    assert {op.name for op in without} == {"shl", "shr", "bitcast", "random_bits"}
+
+
+def test_a_new_elementwise_operation_is_written_as_its_expression(tmp_path: Path) -> None:
+    def expression(x: Expression, y: Expression) -> Expression:
+        flag = ~(x < y) & (x * 2.0 > y).equals(True)
+        return Select(flag, abs(x) + Unary("log1p", y * y, y.dtype), -y)
+
+    def value(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.where(~(x < y) & (x * 2 > y), np.abs(x) + np.log1p(y * y), -y)
+
+    own = Elementwise("own", value, (None, None), accepts=FLOAT, expression=expression)
+    try:
+        x, y = np.random.default_rng(0).normal(size=(2, 20)).astype(np.float32)
+        path = tmp_path / "model.onnx"
+        export.save_onnx(lambda x, y: own(x, y), path, x, y)
+        (got,) = ReferenceEvaluator(onnx.load(path)).run(None, {"x": x, "y": y})
+        np.testing.assert_allclose(got, value(x, y), 1e-5)
+    finally:
+        del REGISTRY["own"]
 
 
 def write(case: Case, arrays: list[np.ndarray], path: Path, opset: int) -> Any:

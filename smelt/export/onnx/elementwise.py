@@ -1,15 +1,22 @@
-"""Elementwise operations in ONNX. Most are one node; the rest are written with a few."""
+"""Elementwise operations in ONNX. Most are one node; the rest are written with a few.
+
+An operation that has no rule here is written as its card's expression, whose operators have one.
+"""
 
 from __future__ import annotations
 
 import math
 from typing import Final
 
-from smelt.dtypes import bool_, int32
+import numpy as np
+
+from smelt.dtypes import DType, bool_, int32
 from smelt.export.onnx.writer import Rule, Rules, Writer
-from smelt.ir.graph import Node, scalar_value
+from smelt.ir.graph import ARGUMENT, Node, constant_node, scalar_value
+from smelt.ir.loops import Binary, Cast, Constant, Expression, Select, Unary, Variable
 from smelt.ops import elementwise as cards
-from smelt.ops import entropy
+from smelt.ops.elementwise import Elementwise
+from smelt.ops.op import REGISTRY
 
 MOST_FACTORS = 64  # of a power of integers
 
@@ -160,11 +167,6 @@ def _logarithm(base: float) -> Rule:
 # --- angles ---------------------------------------------------------------------------------------
 
 
-def _cos_asin(w: Writer, node: Node, x: str) -> str:
-    one_ = w.scalar(1, node.dtype)
-    return w.add("Sqrt", w.add("Mul", w.add("Sub", one_, x), w.add("Add", one_, x)))
-
-
 def _atan2(w: Writer, node: Node, a: str, b: str) -> str:
     """Returns the angle of the point (b, a): atan(a / b), moved by pi where b is negative.
 
@@ -185,23 +187,6 @@ def _atan2(w: Writer, node: Node, a: str, b: str) -> str:
     upright = w.add("Where", w.add("Equal", a, zero), still, on_axis)
     turned = w.add("Where", left, w.add("Add", angle, around), angle)
     return w.add("Where", w.add("Equal", b, zero), upright, turned)
-
-
-# --- binary cross entropy -------------------------------------------------------------------------
-
-
-def _cross_entropy(w: Writer, node: Node, x: str, t: str) -> str:
-    lowest, one_ = w.scalar(entropy.LOWEST, node.dtype), w.scalar(1, node.dtype)
-    yes = w.add("Max", w.add("Log", x), lowest)
-    no = w.add("Max", _log1p(w, node, w.add("Neg", x)), lowest)
-    rest = w.add("Mul", w.add("Sub", one_, t), no)
-    return w.add("Neg", w.add("Add", w.add("Mul", t, yes), rest))
-
-
-def _cross_entropy_slope(w: Writer, node: Node, x: str, t: str) -> str:
-    product = w.add("Mul", x, w.add("Sub", w.scalar(1, node.dtype), x))
-    least = w.add("Max", product, w.scalar(entropy.LEAST, node.dtype))
-    return w.add("Div", w.add("Sub", x, t), least)
 
 
 RULES: Final[Rules] = {
@@ -227,7 +212,6 @@ RULES: Final[Rules] = {
     cards.sqrt: one("Sqrt"),
     cards.sin: one("Sin"),
     cards.cos: one("Cos"),
-    cards.cos_asin: _cos_asin,
     cards.asin: one("Asin"),
     cards.acos: one("Acos"),
     cards.sinh: one("Sinh"),
@@ -255,6 +239,53 @@ RULES: Final[Rules] = {
     cards.bitwise_not: _bits("Not", "BitwiseNot"),
     cards.where: _where,
     cards.cast: _cast,
-    entropy.binary_cross_entropy: _cross_entropy,
-    entropy.slope: _cross_entropy_slope,
 }
+
+
+# --- what has no rule -----------------------------------------------------------------------------
+
+_OTHER_NAMES = {"logical_not": "bitwise_not"}  # of operators of the loop IR, as cards
+
+
+def expressed(w: Writer, node: Node, *operands: str) -> str:
+    """Writes an operation as the expression by which compiled code computes one element."""
+    assert isinstance(node.op, Elementwise)
+    leaves = [Variable(f"operand{number}", x.dtype) for number, x in enumerate(node.inputs)]
+    known: dict[Expression, str] = dict(zip(leaves, operands, strict=True))
+
+    def value(expression: Expression) -> str:
+        if expression not in known:
+            known[expression] = written(expression)
+        return known[expression]
+
+    def written(expression: Expression) -> str:
+        match expression:
+            case Constant(value=number, dtype=dtype):
+                return w.scalar(number, dtype)
+            case Cast(x=x, dtype=dtype):
+                return w.cast(value(x), dtype)
+            case Unary(op=name, x=x):
+                return applied(name, x, dtype=expression.dtype)
+            case Binary(op=name, a=a, b=b):
+                return applied(name, a, b, dtype=expression.dtype)
+            case Select(condition=condition, yes=yes, no=no):
+                return applied("where", condition, yes, no, dtype=expression.dtype)
+        raise w.refuse(node, f"its expression has a {type(expression).__name__}")
+
+    def applied(name: str, *parts: Expression, dtype: DType) -> str:
+        card = REGISTRY.get(_OTHER_NAMES.get(name, name))
+        if card is None or card not in RULES:
+            raise w.refuse(node, f"its expression has the operator {name}")
+        inputs = tuple(map(_stand_in, parts))
+        inner = Node(card, inputs, {}, (), dtype, node.origin)
+        return str(RULES[card](w, inner, *map(value, parts)))
+
+    return value(node.op.express(*leaves, **node.attributes))
+
+
+def _stand_in(part: Expression) -> Node:
+    """Returns a node that tells a rule the dtype of an operand, and its value if it is a number."""
+    array = np.asarray(part.value, part.dtype.storage) if isinstance(part, Constant) else None
+    if array is not None:
+        return constant_node(array, part.dtype)
+    return Node(ARGUMENT, (), {"number": 0}, (), part.dtype)

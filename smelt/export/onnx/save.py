@@ -239,11 +239,11 @@ def _model(
     """Returns the contents of the file, which the library has checked."""
     from onnx import checker, helper
 
-    from smelt.export.onnx.table import RULES, reason
+    from smelt.export.onnx.table import reason, rule_of
     from smelt.export.onnx.writer import File, Writer, names_read, needed_nodes, rename
 
     graph, source = traced.graph, traced.trace.traced
-    file = File(opset, RULES, reason, written.lengths, traced.questions)
+    file = File(opset, rule_of, reason, written.lengths, traced.questions)
     writer = Writer(file)
     for text in (*written.inputs, *written.outputs):
         _check_free(file.name(text), text)

@@ -1,4 +1,7 @@
-"""The table from operations to how ONNX says them, and which have no form there, and why."""
+"""The table from operations to how ONNX says them, and which have no form there, and why.
+
+An elementwise operation needs no line: it is written as its card's expression.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,11 @@ from smelt.export.onnx import (
     reductions,
     regions,
 )
-from smelt.export.onnx.writer import Rules
+from smelt.export.onnx.writer import Rule, Rules
 from smelt.ir.operation import Operation
 from smelt.ops import elementwise as cards
 from smelt.ops import random
+from smelt.ops.elementwise import Elementwise
 
 RULES: Final[Rules] = {
     **elementwise.RULES,
@@ -37,6 +41,13 @@ MISSING: Final[dict[Operation, str]] = {
         "pass them as an input"
     ),
 }
+
+
+def rule_of(op: Operation) -> Rule | None:
+    """Returns the rule of an operation; None where it has no form in ONNX."""
+    if op in RULES or op in MISSING:
+        return RULES.get(op)
+    return elementwise.expressed if isinstance(op, Elementwise) else None
 
 
 def reason(op: Operation) -> str:

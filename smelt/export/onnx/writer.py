@@ -39,13 +39,13 @@ class File:
     def __init__(
         self,
         opset: int,
-        rules: Rules,
+        rule_of: Callable[[Operation], Rule | None],
         refuse: Callable[[Operation], str],
         length_names: Mapping[str | int, str],
         questions: Guards,
     ) -> None:
         self.opset = opset
-        self.rules = rules
+        self.rule_of = rule_of
         self.refuse = refuse
         self.length_names = length_names
         self.questions = questions  # of the lengths; a rule asks none
@@ -191,11 +191,12 @@ class Writer:
         if not any(is_symbolic(extent) for extent in node.shape) and not math.prod(node.shape):
             empty = np.empty(node.shape, node.dtype.storage)
             return self.file.constant(empty, node.dtype)
-        if isinstance(node.op, Leaf) or node.op not in self.file.rules:
+        rule = None if isinstance(node.op, Leaf) else self.file.rule_of(node.op)
+        if rule is None:
             raise refusal(node, self.file.refuse(node.op))
         operands = [self.values[operand] for operand in node.inputs]
         asked = len(self.file.questions.outcomes)
-        value = self.file.rules[node.op](self, node, *operands)
+        value = rule(self, node, *operands)
         if len(self.file.questions.outcomes) > asked:
             raise refusal(node, "it takes lengths as numbers; leave them out of dynamic_axes")
         return value
