@@ -100,6 +100,62 @@ def _parameters(model: nn.Module) -> list[str]:
     )
 
 
+# --- recurrent layers -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "operations"),
+    [
+        ("rnn", ["RNN"] * 2),
+        ("relu rnn", ["Scan"]),
+        ("gru", ["GRU"] * 2),
+        ("lstm", ["LSTM"] * 4),
+        ("masked gru", ["Scan"] * 2),
+    ],
+)
+def test_recurrent_layers_are_those_of_onnx(
+    name: str, operations: list[str], tmp_path: Path
+) -> None:
+    network, model = made(name)
+    state = smelt.random.get_rng_state().numpy().copy()
+    export.save_onnx(model, tmp_path / "model.onnx", network.input(network.lengths[0]))
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    kinds = {"LSTM", "GRU", "RNN", "Scan"}
+    assert [node.op_type for node in graph.node if node.op_type in kinds] == operations
+    np.testing.assert_array_equal(smelt.random.get_rng_state().numpy(), state)
+
+
+def test_recurrent_layers_of_other_forms_agree(tmp_path: Path) -> None:
+    path, x = tmp_path / "model.onnx", floats(6, 3, 4)
+    for layer in (
+        nn.LSTM(4, 5, bias=False),
+        nn.GRU(4, 5, bias=False),
+        nn.RNN(4, 4),
+        nn.LSTM(4, 1),
+    ):
+        layer.eval()
+        export.save_onnx(layer, path, x)
+        assert "Scan" not in {node.op_type for node in onnx.load(path).graph.node}
+        assert_agrees(path, layer, x)
+
+    gru = nn.GRU(4, 5)
+    export.save_onnx(gru, path, x, floats(1, 3, 5))
+    assert [one.name for one in onnx.load(path).graph.input] == ["x", "state"]
+    assert_agrees(path, gru, x, floats(1, 3, 5))
+
+
+def test_a_cell_of_ones_own_stays_a_loop(tmp_path: Path) -> None:
+    class Leaky(nn.RNN):
+        def _step(self, x: Tensor, state: Any, weight_hh: Tensor, bias_hh: Any) -> Any:
+            (h,) = state
+            return (0.9 * h + smelt.tanh(x + h @ weight_hh.T),)
+
+    path, layer = tmp_path / "model.onnx", Leaky(4, 5)
+    export.save_onnx(layer, path, floats(6, 3, 4))
+    assert "Scan" in {node.op_type for node in onnx.load(path).graph.node}
+    assert_agrees(path, layer, floats(6, 3, 4))
+
+
 # --- loops and branches ---------------------------------------------------------------------------
 
 

@@ -15,12 +15,16 @@ from smelt.control.tuple import GET_ELEMENT
 from smelt.control.while_op import while_op
 from smelt.dtypes import bool_, int64
 from smelt.export.onnx.movement import numbered
+from smelt.export.onnx.recurrent import recurrent_layer
 from smelt.export.onnx.writer import Rules, Writer
 from smelt.ir.graph import Node
 
 
 def _scan(w: Writer, node: Node, *operands: str) -> list[str]:
     """A loop of no inputs goes along the numbers of its iterations."""
+    layer = recurrent_layer(w, node, operands)
+    if layer is not None:
+        return layer
     (graph,) = node.attributes["bodies"]
     carried, scanned = len(graph.states), node.attributes["scanned"]
     initial, rows = operands[:carried], list(operands[carried : carried + scanned])
