@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import smelt
+import smelt.nn.functional as F
 from smelt import export, nn, tree
 from smelt.errors import ArgumentError, CompileError, FileError
 from smelt.tensor import Tensor
@@ -188,6 +189,43 @@ def test_loops_and_branches_agree(tmp_path: Path) -> None:
     for shape in ((4, 6, 3), (2, 3, 3), (1, 8, 3)):
         assert_agrees(path, model, floats(*shape))
         assert_agrees(path, model, -floats(*shape))
+
+
+class Compositions(nn.Module):
+    """What is made of many operations: places of maxima, einsum, interpolation, losses."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        pooled, places = F.max_pool2d(x, 2, return_indices=True)
+        return (
+            pooled,
+            places,
+            smelt.einsum("bchw,bcwk->bchk", x, x),
+            x[:, smelt.tensor([1, 0])],
+            F.one_hot((x[:, 0, 0] > 0).long(), 2),
+            x.gather(1, (x > 0).long()),
+            F.interpolate(x, scale_factor=2, mode="bilinear"),
+            x.var(1),
+            x.logsumexp(-1),
+            F.gelu(x, approximate="tanh"),
+            x.sort(-1)[0],
+            x.topk(2, -1)[1],
+            x.norm(),
+            F.cross_entropy(x.reshape(4, -1), smelt.tensor([0, 1, 2, 1])),
+        )
+
+
+def test_compositions_agree(tmp_path: Path) -> None:
+    path, model = tmp_path / "model.onnx", Compositions().eval()
+    export.save_onnx(model, path, floats(2, 2, 4, 4))
+    assert_agrees(path, model, floats(2, 2, 4, 4))
+
+
+def test_halves_are_storage_in_a_file_too(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh()).to(smelt.float16)
+    path, x = tmp_path / "model.onnx", floats(2, 3).astype(np.float16)
+    written = export.save_onnx(model, path, x)
+    assert written.outputs[0].dtype is smelt.float16
+    assert_agrees(path, model, x)
 
 
 # --- names ----------------------------------------------------------------------------------------
@@ -395,6 +433,15 @@ def test_a_file_is_replaced_whole_or_stays(tmp_path: Path) -> None:
     export.save_onnx(nn.Linear(3, 2), path, floats(1, 3))
     assert [one.name for one in tmp_path.iterdir()] == ["model.onnx"]
     onnx.checker.check_model(onnx.load(path))
+
+
+def test_more_than_a_file_can_hold_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smelt.export.onnx.save.MOST_BYTES", 20)
+    with pytest.raises(ArgumentError, match="32 bytes of tensors; an ONNX file holds 20 at most"):
+        export.save_onnx(nn.Linear(3, 2), tmp_path / "model.onnx", floats(1, 3))
+    assert not list(tmp_path.iterdir())
 
 
 def test_equal_models_give_equal_files(tmp_path: Path) -> None:

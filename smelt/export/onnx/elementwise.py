@@ -185,8 +185,8 @@ def _atan2(w: Writer, node: Node, a: str, b: str) -> str:
     on_axis = w.add("Where", down, w.add("Neg", half), half)
     still = w.add("Where", left, around, a)
     upright = w.add("Where", w.add("Equal", a, zero), still, on_axis)
-    turned = w.add("Where", left, w.add("Add", angle, around), angle)
-    return w.add("Where", w.add("Equal", b, zero), upright, turned)
+    moved = w.add("Where", left, w.add("Add", angle, around), angle)
+    return w.add("Where", w.add("Equal", b, zero), upright, moved)
 
 
 RULES: Final[Rules] = {
