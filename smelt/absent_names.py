@@ -204,7 +204,7 @@ INSTEAD: dict[str, dict[str, str]] = {
         "masked_select": "write x[mask], outside a compiled step",
         "multiprocessing": _ONE_PROCESS,
         "nanmean": "write smelt.where(x == x, x, 0) and divide by how many there are",
-        "onnx": "write smelt.export.save_file(model.state_dict(), path) for the weights",
+        "onnx": "write smelt.export.save_onnx(model, path, *inputs)",
         "set_default_dtype": "give dtype= where tensors are made, or model.double()",
         "set_default_device": "leave it out: Smelt computes on the CPU",
         "set_default_tensor_type": "give dtype= where tensors are made, or model.double()",

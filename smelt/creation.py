@@ -15,6 +15,7 @@ import numpy as np
 from smelt import dtypes
 from smelt.dtypes import DType, as_dtype
 from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.ir.symbolic import as_int
 from smelt.memory import aligned_copy
 from smelt.ops.iota import iota
 from smelt.tensor import Tensor, dlpack
@@ -316,7 +317,7 @@ def meshgrid(*vectors: Tensor | Sequence[Tensor], indexing: str = "ij") -> tuple
 
 
 def _shape(extents: Any) -> tuple[int, ...]:
-    shape = tuple(int(extent) for extent in extents)
+    shape = tuple(map(as_int, extents))
     if any(extent < 0 for extent in shape):
         raise ShapeError(f"a shape has no negative extents, got {shape}")
     return shape

@@ -22,8 +22,8 @@ from smelt.export.c_names import (
     argument_names,
     call_origins,
     result_names,
-    state_names,
 )
+from smelt.export.names import state_names
 from smelt.ir.graph import Node
 from smelt.ir.program import Program
 

@@ -43,10 +43,10 @@ def reshape(x: Tensor, *shape: Any) -> Tensor:
     if extents.count(-1) > 1:
         raise ShapeError(f"reshape: only one extent of {extents} may be -1")
     if -1 in extents:
-        known = -math.prod(extents)
-        if known == 0 or x.size % known:
+        known, size = -math.prod(extents), math.prod(x.shape)  # `x.size` is no symbolic number
+        if known == 0 or size % known:
             raise ShapeError(f"reshape: {x.shape} does not divide into {extents}")
-        extents = tuple(x.size // known if extent == -1 else extent for extent in extents)
+        extents = tuple(size // known if extent == -1 else extent for extent in extents)
     return x if extents == x.shape else movement.reshape(x, shape=extents)
 
 
