@@ -352,7 +352,7 @@ def _move_statistics(
 def _mean_by_channel(x: Tensor) -> Tensor:
     """Returns the mean of each channel; 0 of no values, as a nan would reach the weight."""
     axes = (0, *range(2, x.ndim))
-    return x.mean(axes) if x.size else x.sum(axes)
+    return x.sum(axes) if 0 in x.shape else x.mean(axes)
 
 
 def _by_channel(factor: Any, x: Tensor) -> Any:

@@ -400,7 +400,7 @@ def _soft_cross_entropy(
     if weight is not None:
         products = products * _along(weight, x, axis)
     losses = -products.sum(axis)
-    samples = x.size // max(1, x.shape[axis])
+    samples = math.prod((*x.shape[:axis], *x.shape[axis + 1 :]))
     return losses.sum() / samples if reduction == "mean" else _combined(losses, reduction)
 
 

@@ -261,6 +261,8 @@ class SymbolicInt(Symbolic):
     def __pow__(self, power: Any) -> Any:
         if type(power) is int and 0 <= power <= 4:
             return math.prod([self] * power)
+        if isinstance(power, float):
+            return _float(operator.pow, "**", self, power)
         return self.settled() ** power
 
     def __and__(self, other: Any) -> Any:
@@ -316,6 +318,9 @@ class SymbolicFloat(Symbolic):
 
     def __rmul__(self, other: Any) -> Any:
         return _float(operator.mul, "*", other, self)
+
+    def __pow__(self, power: Any) -> Any:
+        return _float(operator.pow, "**", self, power)
 
     def __neg__(self) -> Any:
         return self * -1.0

@@ -41,7 +41,7 @@ def compute_constants(changes: Iterable[Change], traced: Traced) -> Computed:
             array = _computed(value.stored)
             if array is not None:
                 found.append((value, value.stored))
-                value._data = array
+                value._data, value.shape = array, array.shape  # that of a node may be symbolic
     return found
 
 
