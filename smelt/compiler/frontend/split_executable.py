@@ -204,6 +204,11 @@ class SplitAtLengths(SplitExecutable):
             self._are_placed = True
         return self._halves
 
+    @property
+    def is_for_others(self) -> bool:
+        """Whether the halves have been made, and do not serve these lengths."""
+        return self.splitting.halves is not None and self.halves() is None
+
     def serving(self, numbers: tuple[int, ...], needs: tuple[bool, ...]) -> Halves | None:
         """As of any; `check_nan` checks a trace of exactly these lengths."""
         return None if current.check_nan else super().serving(numbers, needs)

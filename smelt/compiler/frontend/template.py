@@ -32,7 +32,7 @@ from smelt.compiler.runtime.executable import Executable
 from smelt.errors import GradientError
 from smelt.ir import symbolic
 from smelt.tensor import Tensor
-from smelt.tracing.engine import enable_grad
+from smelt.tracing.engine import context, enable_grad
 
 if TYPE_CHECKING:
     from smelt.compiler.frontend.guards import Guards
@@ -64,6 +64,7 @@ class Template:
         self._splitting = splitting
         self._questions = questions
         self._placements: dict[Executable, Placement] = {}
+        self._splits: dict[tuple[int, ...], SplitAtLengths] = {}  # of the instances
 
     def instance(self, call: Call, exactly: Exactly) -> Specialization | None:
         """Returns what serves a call, made if need be, or None if this template does not serve it.
@@ -80,6 +81,9 @@ class Template:
                 return None
             made = self._made(without_data(call), values, executable, exactly)
             self.instances = dict([*self.instances.items(), (values, made)][-CAPACITY:])
+        split = self._splits.get(values)
+        if split is not None and context.grad_enabled and split.is_for_others:
+            return None
         return self.instances[values]
 
     def _at(self, values: tuple[int, ...], executable: Executable) -> Executable | None:
@@ -103,8 +107,9 @@ class Template:
         run, function = executable.run_once, None
         if self._splitting is not None:
             at, whole = partial(self._at, values), partial(self._whole, of)
-            run = SplitAtLengths(self._splitting, executable, at, whole).run
-            function = self._splitting.function
+            split = SplitAtLengths(self._splitting, executable, at, whole)
+            run, function = split.run, self._splitting.function
+            self._splits[values] = split
         known = call.signature, call.signature[1:], self.guards, executable
         return Specialization(*known, run, run_checked, function, self._wants_history)
 
