@@ -258,7 +258,7 @@ def _described(value: Unfinished) -> str:
     return value.name if isinstance(value, Meaning) else "a storage outside of a tensor"
 
 
-PLAIN = {"none": None, "true": True, "false": False, "tuple0": ()}
+PLAIN: dict[str, Any] = {"none": None, "true": True, "false": False, "tuple0": ()}
 # operations with an argument
 MADE: dict[str, Callable[[PickleMachine, Any], None]] = {
     "number": PickleMachine._number,

@@ -86,7 +86,7 @@ class Match:
     """Which nodes stand where the leaves of a pattern are."""
 
     def __init__(self, found: Mapping[Node, Node]) -> None:
-        self.found = dict(found)
+        self.found: dict[Node, Node] = dict(found)
 
     def matches(self, pattern: Node, node: Node) -> bool:
         """Whether a node is computed as the pattern says."""

@@ -53,7 +53,7 @@ class File:
         self.prelude: list[Any] = []  # nodes that compute lengths
         self.taken: set[str] = set()
         self._known: dict[Any, str] = {}  # constants by their contents
-        self.lengths = Arithmetic(self)
+        self.lengths: Arithmetic = Arithmetic(self)
 
     def name(self, stem: str) -> str:
         """Returns a name that nothing else has."""
