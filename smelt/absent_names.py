@@ -325,7 +325,6 @@ INSTEAD: dict[str, dict[str, str]] = {
         "gumbel_softmax": "write F.softmax((x - smelt.log(smelt.exponential(1.0, x.shape))) / tau)",
     },
     "smelt.autograd": {
-        "gradcheck": "it is smelt.gradcheck",
         "gradgradcheck": "write smelt.gradcheck of smelt.grad(function)",
         "forward_ad": "write smelt.jvp",
         "profiler": "step.explain() and step.memory() say what a step costs",

@@ -56,8 +56,8 @@ def quoted(chance: random.Random, field: str, always: bool) -> str:
 def rows_of(content: bytes) -> list[list[str | None]] | None:
     """Returns header and rows as Smelt reads them, all as text; None when the file is refused."""
     try:
-        names = read_csv(content, missing="keep").names
-        table = read_csv(content, missing="keep", types=dict.fromkeys(names, str))
+        names = read_csv(content, missing="keep", nulls=False).names
+        table = read_csv(content, missing="keep", nulls=False, types=dict.fromkeys(names, str))
     except FileError:
         return None
     return [list(names), *(list(row) for row in zip(*(table[n] for n in names), strict=True))]
