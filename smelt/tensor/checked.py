@@ -344,7 +344,7 @@ def _instead(signature: inspect.Signature, options: Iterable[str], misfit: TypeE
     named = {name: each.kind for name, each in signature.parameters.items() if name != "self"}
     if "positional" in str(misfit):
         by_place = [name for name, kind in named.items() if kind < kinds.VAR_POSITIONAL]
-        return f"{near}; it takes ({', '.join(by_place)}), and what else there is by name"
+        return f"{near}; it takes ({', '.join(by_place)}) by position, and other arguments by name"
     if near or "unexpected keyword" not in str(misfit):
         return near
     return f"; it takes ({', '.join(named)})"

@@ -69,7 +69,7 @@ class Monitor:
     def _unknown(self, figures: list[str]) -> ArgumentError:
         hint = near_figure(self.name, figures)
         if not hint and figures == ["train_loss"]:
-            hint = "; give fit validation data for figures of held-out"
+            hint = "; give fit validation= for metrics of held-out data"
         return ArgumentError(
             f"monitor={self.name!r}: the epochs have {', '.join(figures)} only{hint}"
         )
