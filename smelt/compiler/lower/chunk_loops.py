@@ -20,7 +20,6 @@ what they were: a row is computed as before.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 
 from smelt.compiler.loops.nest import find_nest
@@ -28,16 +27,14 @@ from smelt.ir.loops import (
     Buffer,
     Expression,
     Kernel,
-    Load,
     Loop,
     Statement,
-    Store,
     Variable,
-    children,
+    constant,
 )
 from smelt.ir.program import Binding, Branch, Call, Part, Program, Region, Repeat, Slot
 from smelt.ir.symbolic import is_symbolic, sample
-from smelt.ir.visit import Body, Index, Transformer, own_expressions, statements
+from smelt.ir.visit import Body, Index, Transformer, used_names
 
 LONG = 1 << 20  # operations of a loop that is worth sharing
 MOST = 8  # chunks
@@ -69,9 +66,10 @@ def _chunked(part: Repeat) -> Repeat | None:
     calls = [call for call in body if isinstance(call, Call)]
     if part.flag is not None or len(calls) < len(body) or not calls:
         return None
-    if any(not isinstance(one, Loop) for call in calls for one in call.kernel.body):
+    statements = [one for call in calls for one in call.kernel.body]
+    nests = [find_nest(one) for one in statements if isinstance(one, Loop)]
+    if len(nests) < len(statements):
         return None
-    nests = [find_nest(one) for call in calls for one in call.kernel.body if isinstance(one, Loop)]
     work = sum(nest.iterations * nest.info.work for nest in nests)
     if sample(work * (part.trip_count or 0)) < LONG:
         return None
@@ -80,7 +78,7 @@ def _chunked(part: Repeat) -> Repeat | None:
         found = _walked(call)
         if found is None or any(walked.setdefault(slot, is_so) != is_so for slot, is_so in found):
             return None
-    counts = {_rows(one) for call in calls for one in call.kernel.body}
+    counts = set(map(_rows, statements))
     slots = [slot for slot, is_so in walked.items() if is_so]
     chunks = _count(counts, [slot.offset for slot in slots if slot.kind == "arena"] + [arena])
     if chunks is None or any(slot.kind == "arena" and not is_so for slot, is_so in walked.items()):
@@ -121,67 +119,44 @@ def _walked(call: Call) -> list[tuple[Slot, bool]] | None:
     that do not depend on the row. None where neither is so.
     """
     kernel = call.kernel
+    kinds: dict[Buffer, set[bool]] = {buffer: set() for buffer in kernel.buffers}
+    for nest in kernel.body:
+        assert isinstance(nest, Loop)
+        rest = _WithoutRows(nest, kinds).block(nest.body)
+        if any(nest.variable.name in used_names(statement) for statement in rest):
+            return None  # the number of the row is more than where the row is found
     found = []
     for buffer, (slot, offset) in zip(kernel.buffers, call.places, strict=True):
-        kinds = {kind for one in kernel.body for kind in _accesses(one, buffer)}
-        if kinds == {True}:
+        if kinds[buffer] == {True}:
             is_whole = buffer.size * buffer.dtype.itemsize == slot.nbytes and not buffer.missing
             if not is_whole or offset:
                 return None
-        elif kinds != {False} or buffer in kernel.outputs:
+        elif kinds[buffer] != {False} or buffer in kernel.outputs:
             return None
-        found.append((slot, kinds == {True}))
-    if any(_uses_row_elsewhere(one, kernel) for one in kernel.body):
-        return None
+        found.append((slot, kinds[buffer] == {True}))
     return found
 
 
-def _accesses(nest: Statement, buffer: Buffer) -> Iterator[bool]:
-    """Yields for each access to a buffer whether the row comes first in its index."""
-    assert isinstance(nest, Loop)
-    for statement in statements((nest,)):
-        if isinstance(statement, Store) and statement.buffer is buffer:
-            yield _begins_with_row(statement.index, buffer, nest)
-        for expression in _all(statement):
-            if isinstance(expression, Load) and expression.buffer is buffer:
-                yield _begins_with_row(expression.index, buffer, nest)
+class _WithoutRows(Transformer):
+    """Takes the row out of the accesses that walk the rows of a buffer from end to end, and notes
+    of each buffer whether its accesses do.
+    """
 
+    def __init__(self, nest: Loop, kinds: dict[Buffer, set[bool]]) -> None:
+        super().__init__()
+        self.nest = nest
+        self.kinds = kinds
 
-def _begins_with_row(index: Index, buffer: Buffer, nest: Loop) -> bool:
-    return bool(index) and _is_row(index[0], nest) and buffer.shape[0] == _rows(nest)
+    def access(self, buffer: Buffer, index: Index) -> tuple[Buffer, Index]:
+        """Leaves the first row in the place of any."""
+        if buffer not in self.kinds:
+            return buffer, index
+        is_row = bool(index) and self._is_row(index[0]) and buffer.shape[0] == _rows(self.nest)
+        self.kinds[buffer].add(is_row)
+        return buffer, (constant(0), *index[1:]) if is_row else index
 
-
-def _is_row(expression: Expression, nest: Loop) -> bool:
-    return isinstance(expression, Variable) and expression.name == nest.variable.name
-
-
-def _all(statement: Statement) -> Iterator[Expression]:
-    stack = list(own_expressions(statement))
-    while stack:
-        part = stack.pop()
-        yield part
-        stack.extend(children(part))
-
-
-def _uses_row_elsewhere(nest: Statement, kernel: Kernel) -> bool:
-    """Whether a nest uses the number of the row for more than to find the row."""
-    assert isinstance(nest, Loop)
-    known = set(kernel.buffers)
-    for statement in statements(nest.body):
-        stack = list(own_expressions(statement))
-        if isinstance(statement, Store) and statement.buffer in known and statement.index:
-            stack.remove(statement.index[0])
-            if not _is_row(statement.index[0], nest):
-                stack.append(statement.index[0])
-        while stack:
-            part = stack.pop()
-            if _is_row(part, nest):
-                return True
-            below = list(children(part))
-            if isinstance(part, Load) and part.buffer in known and part.index:
-                below = [x for x in below if not (x is part.index[0] and _is_row(x, nest))]
-            stack += below
-    return False
+    def _is_row(self, expression: Expression) -> bool:
+        return isinstance(expression, Variable) and expression.name == self.nest.variable.name
 
 
 # --- what a chunk is made of ----------------------------------------------------------------------

@@ -121,7 +121,18 @@ def test_rows_that_see_each_other_stay_together() -> None:
     assert scanned(lambda h, row: (h @ mixing + row).tanh(), 256) == [8]
     assert not scanned(lambda h, row: (mixing @ h + row).tanh(), 64)
     assert not scanned(lambda h, row: (h - h.mean(0) + row).tanh(), 64)
-    assert not scanned(lambda h, row: (h + h.flip(0) + row).tanh(), 64)
+    assert not scanned(lambda h, row: (h * 0.5 + h.flip(0) * 0.4 + row).tanh(), 64)
+
+
+def test_rows_of_a_part_are_no_part_of_the_rows() -> None:
+    step = smelt.compile(
+        lambda x: smelt.scan(lambda h, row: ((h * 0.5 + row[:64]).tanh(), None), x[0, :64], x)[0]
+    )
+    x = normal(64, 128, 64)  # the second chunk's rows begin at row 32, not at 64
+    with smelt.settings(compile=False):
+        expected = step(x)
+    np.testing.assert_allclose(step(x).numpy(), expected.numpy(), rtol=1e-4, atol=1e-5)
+    assert not chunks(step)
 
 
 def test_few_rows_and_short_loops_stay_together() -> None:
