@@ -59,11 +59,6 @@ def is_differentiable(traced: Traced, outputs: Sequence[Tensor]) -> bool:
     return not trains and any(output.requires_grad for output in outputs)
 
 
-def function_of(tracer: Tracer, traced: Traced, compile: Compile) -> Differentiable:
-    """Returns a traced step as a function of its arguments and of the states that it reads."""
-    return Differentiable(tracer, [*tracer.placeholders, *traced.states], tracer.outputs, compile)
-
-
 class Differentiable:
     """A function of tensors that is known by a trace of it.
 

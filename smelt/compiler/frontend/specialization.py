@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from smelt import tree
-from smelt.compiler.frontend.differentiable import Differentiable, forbid_derivatives
+from smelt.compiler.frontend.differentiable import forbid_derivatives
 from smelt.compiler.frontend.guards import Guards
 from smelt.compiler.frontend.signature import Signature
+from smelt.compiler.frontend.split_executable import SplitExecutable
 from smelt.compiler.runtime.executable import Executable
 from smelt.tensor import Tensor
 from smelt.tracing.engine import context
@@ -30,7 +31,7 @@ class Specialization:
     executable: Executable
     run: Callable[[Sequence[Tensor]], Any]
     run_checked: Callable[[Sequence[Tensor]], Any]
-    function: Differentiable | None  # what `run` gives results a history with, if it does
+    split: SplitExecutable | None  # what `run` gives results a history with, if it does
     wants_history: bool  # whether the results would have one eagerly
 
     def are_tracked(self, arguments: Sequence[Tensor]) -> bool:
@@ -43,7 +44,7 @@ class Specialization:
         """Returns the results of a call; one that eagerly had a history, and has none, gets one
         that says so when somebody follows it.
         """
-        if self.function is None and self.are_tracked(arguments):
+        if self.split is None and self.are_tracked(arguments):
             name = self.executable.name
             forbid_derivatives(tree.flatten(result)[0], arguments, name)
         return result

@@ -8,12 +8,11 @@ from typing import Any
 
 from smelt.compiler.artifacts import Times, Traced
 from smelt.compiler.frontend.builder import Builder
-from smelt.compiler.frontend.differentiable import function_of, is_differentiable
 from smelt.compiler.frontend.lengths import Axes, NamedAxes, axes_of, changing_axes, check_lengths
 from smelt.compiler.frontend.runner import runner
 from smelt.compiler.frontend.signature import Call, Signature, flatten_call
 from smelt.compiler.frontend.specialization import Specialization
-from smelt.compiler.frontend.split_executable import SplitExecutable, Splitting
+from smelt.compiler.frontend.split_executable import SplitExecutable, splitting_of
 from smelt.compiler.frontend.template import Template, make_template
 from smelt.compiler.runtime.executable import Executable
 from smelt.errors import TraceError
@@ -183,19 +182,17 @@ class SpecializationCache:
         self._check_allowed(call.signature)
         self._warn_of_many(call.signature)
         trace = self._builder.trace(call)
-        tracer, traced = trace.tracer, trace.traced
-        executable = self._builder.executable(traced, trace.times)
+        executable = self._builder.executable(trace.traced, trace.times)
         run, run_checked = executable.run_once, self._run_checked(executable)
-        wants_history = any(output.requires_grad for output in tracer.outputs)
-        function = None
-        if is_differentiable(traced, tracer.outputs):
-            function = function_of(tracer, traced, self._derivative)
-            splitting = Splitting(function, traced, self._builder.executable)
-            run = run_checked = SplitExecutable(splitting, executable).run
+        wants_history = any(output.requires_grad for output in trace.tracer.outputs)
+        splitting = splitting_of(trace, self._builder, self._derivative)
+        split = None if splitting is None else SplitExecutable(splitting, executable)
+        if split is not None:
+            run = run_checked = split.run
         signature = call.signature
         known = signature, signature[1:], trace.guards, executable
         self.traces += 1
-        made = Specialization(*known, run, run_checked, function, wants_history)
+        made = Specialization(*known, run, run_checked, split, wants_history)
         self._all = [*self._all, made][-CAPACITY:]
         return made
 

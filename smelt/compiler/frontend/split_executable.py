@@ -19,7 +19,14 @@ from typing import Any
 import numpy as np
 
 from smelt.compiler.artifacts import Traced
-from smelt.compiler.frontend.differentiable import CompiledCall, Differentiable, Evaluation
+from smelt.compiler.frontend.builder import Builder, Trace
+from smelt.compiler.frontend.differentiable import (
+    Compile,
+    CompiledCall,
+    Differentiable,
+    Evaluation,
+    is_differentiable,
+)
 from smelt.compiler.frontend.residuals import choose_residuals
 from smelt.compiler.frontend.runner import runner
 from smelt.compiler.frontend.tracer import trace
@@ -91,6 +98,19 @@ class Splitting:
         return Halves(numbers, needs, reached, evaluation.used, forward, gradients)
 
 
+def splitting_of(step: Trace, builder: Builder, derivative: Compile) -> Splitting | None:
+    """Returns what splits a trace; None where its results cannot be differentiated from outside.
+
+    `derivative` compiles a function that differentiates the step.
+    """
+    traced, tracer = step.traced, step.tracer
+    if not is_differentiable(traced, tracer.outputs):
+        return None
+    inputs = [*tracer.placeholders, *traced.states]
+    function = Differentiable(tracer, inputs, tracer.outputs, derivative)
+    return Splitting(function, traced, builder.executable)
+
+
 class SplitExecutable:
     """An executable whose results can be differentiated from outside of the step."""
 
@@ -104,6 +124,11 @@ class SplitExecutable:
     def halves(self) -> Halves | None:
         """Returns the halves that serve this call's lengths, if they have been made."""
         return self.splitting.halves
+
+    @property
+    def is_for_others(self) -> bool:
+        """Whether the halves have been made, and do not serve this call's lengths."""
+        return self.splitting.halves is not None and self.halves() is None
 
     def whole(self, inputs: Sequence[Tensor]) -> Differentiable:
         """Returns the function of a call with these inputs, for any other derivative."""
@@ -203,11 +228,6 @@ class SplitAtLengths(SplitExecutable):
                 self._halves = replace(made, forward=forward, backward=backward)
             self._are_placed = True
         return self._halves
-
-    @property
-    def is_for_others(self) -> bool:
-        """Whether the halves have been made, and do not serve these lengths."""
-        return self.splitting.halves is not None and self.halves() is None
 
     def serving(self, numbers: tuple[int, ...], needs: tuple[bool, ...]) -> Halves | None:
         """As of any; `check_nan` checks a trace of exactly these lengths."""

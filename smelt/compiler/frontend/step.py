@@ -218,7 +218,7 @@ class CompiledStep:
             return stacked([self._eagerly(arguments, {}) for _ in range(n)])
         call = flatten_call(arguments, {})
         known = self.executables.lookup(call)
-        if known.function is not None and known.are_tracked(call.tensors):
+        if known.split is not None and known.are_tracked(call.tensors):
             return stacked([known.run(call.tensors) for _ in range(n)])
         executable = known.executable
         outputs = executable.outputs(n)

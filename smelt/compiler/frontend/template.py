@@ -17,16 +17,11 @@ import numpy as np
 
 from smelt.compiler.artifacts import Parameters
 from smelt.compiler.frontend.builder import Builder, Trace
-from smelt.compiler.frontend.differentiable import (
-    Compile,
-    Differentiable,
-    function_of,
-    is_differentiable,
-)
+from smelt.compiler.frontend.differentiable import Compile, Differentiable
 from smelt.compiler.frontend.lengths import Axes, lengths_of, symbolic_shape
 from smelt.compiler.frontend.signature import Call, Signature, without_data
 from smelt.compiler.frontend.specialization import Specialization
-from smelt.compiler.frontend.split_executable import SplitAtLengths, Splitting
+from smelt.compiler.frontend.split_executable import SplitAtLengths, Splitting, splitting_of
 from smelt.compiler.frontend.tracer import Tracer
 from smelt.compiler.runtime.executable import Executable
 from smelt.errors import GradientError
@@ -64,7 +59,6 @@ class Template:
         self._splitting = splitting
         self._questions = questions
         self._placements: dict[Executable, Placement] = {}
-        self._splits: dict[tuple[int, ...], SplitAtLengths] = {}  # of the instances
 
     def instance(self, call: Call, exactly: Exactly) -> Specialization | None:
         """Returns what serves a call, made if need be, or None if this template does not serve it.
@@ -81,10 +75,10 @@ class Template:
                 return None
             made = self._made(without_data(call), values, executable, exactly)
             self.instances = dict([*self.instances.items(), (values, made)][-CAPACITY:])
-        split = self._splits.get(values)
-        if split is not None and context.grad_enabled and split.is_for_others:
+        found = self.instances[values]
+        if found.split is not None and context.grad_enabled and found.split.is_for_others:
             return None
-        return self.instances[values]
+        return found
 
     def _at(self, values: tuple[int, ...], executable: Executable) -> Executable | None:
         """Returns an executable of this template at some lengths, or None if it does not serve
@@ -104,14 +98,13 @@ class Template:
         def run_checked(arguments: Sequence[Tensor]) -> Any:
             return of(arguments).run_checked(arguments)
 
-        run, function = executable.run_once, None
+        run, split = executable.run_once, None
         if self._splitting is not None:
             at, whole = partial(self._at, values), partial(self._whole, of)
             split = SplitAtLengths(self._splitting, executable, at, whole)
-            run, function = split.run, self._splitting.function
-            self._splits[values] = split
+            run = split.run
         known = call.signature, call.signature[1:], self.guards, executable
-        return Specialization(*known, run, run_checked, function, self._wants_history)
+        return Specialization(*known, run, run_checked, split, self._wants_history)
 
     def _whole(
         self,
@@ -123,8 +116,8 @@ class Template:
             if self.guards.check():
                 found = of(arguments)
                 states, own = found.executable.traced.states, self.executable.traced.states
-                if found.function is not None and list(map(id, states)) == list(map(id, own)):
-                    return found.function
+                if found.split is not None and list(map(id, states)) == list(map(id, own)):
+                    return found.split.splitting.function
         raise GradientError(_CHANGED_SINCE.format(self.executable.name))
 
 
@@ -156,9 +149,7 @@ def make_template(
 
     trace = builder.trace(call, stand_ins)
     executable = builder.executable(trace.traced, trace.times)
-    tracer, traced, splitting = trace.tracer, trace.traced, None
-    if is_differentiable(traced, tracer.outputs):
-        splitting = Splitting(function_of(tracer, traced, derivative), traced, builder.executable)
+    splitting = splitting_of(trace, builder, derivative)
     return Template(lengths.signature, axes, trace, executable, questions, splitting)
 
 
