@@ -9,11 +9,14 @@ import sys
 import threading
 import warnings
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from smelt.block import Block
+
+if TYPE_CHECKING:
+    from smelt.ir.graph import Derivative
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _BOOK = os.path.join(_PACKAGE, "book", "")  # its programs are written as a user would
@@ -39,7 +42,7 @@ class _Running(threading.local):
     def __init__(self) -> None:
         self.modules: list[str] = []  # the module that is called and those that called it
         self.line = ""  # the user's line of an operation that is computed again elsewhere
-        self.derivative = ""  # what is differentiated, such as "the backward of mul at train.py:7"
+        self.derivative: Derivative | None = None  # the rule that differentiation runs
 
 
 running: Final = _Running()
@@ -50,7 +53,7 @@ def module_path() -> str:
     return ".".join(running.modules)
 
 
-def computed_again(line: str, path: str, derivative: str) -> Block:
+def computed_again(line: str, path: str, derivative: Derivative | None) -> Block:
     """Within the block an operation is applied that was written at a line before, as part of a
     module (where `path` is not "") and perhaps of a derivative.
     """

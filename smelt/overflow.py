@@ -88,7 +88,7 @@ class OverflowCounts:
         """Returns the count of an operation at a line, a new one if there is none."""
         key = operation, dtype, origin
         if key not in self._rows:
-            place = origin.module, origin.line, origin.derivative
+            place = origin.module, origin.line, str(origin.derivative or "")
             self._rows[key] = OverflowCount(operation, dtype, *place)
         return self._rows[key]
 

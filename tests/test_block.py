@@ -17,6 +17,7 @@ import smelt
 from smelt import dual, nn
 from smelt.autodiff.record import expected_zeros
 from smelt.block import Block
+from smelt.ir.graph import Derivative, Origin
 from smelt.location import computed_again, running
 from smelt.settings import settings
 from smelt.tracing.engine import EAGER, Eager, context, in_place_of_eager, using
@@ -46,6 +47,7 @@ def within(make: Callable[[], AbstractContextManager[Any]]) -> Callable[[], obje
 
 layer = nn.Linear(2, 2)
 row = smelt.ones(1, 2)
+RULE = Derivative("backward", "mul", Origin("train.py:3"))
 RUNS: dict[str, Callable[[], object]] = {
     "no_grad": within(smelt.no_grad),
     "no_grad as decorator": smelt.no_grad()(lambda: None),
@@ -55,7 +57,7 @@ RUNS: dict[str, Callable[[], object]] = {
     "count_overflow": within(smelt.count_overflow),
     "using": within(lambda: using(Eager())),
     "in_place_of_eager": within(lambda: in_place_of_eager(Eager())),
-    "computed_again": within(lambda: computed_again("train.py:1", "net", "the backward of mul")),
+    "computed_again": within(lambda: computed_again("train.py:1", "net", RULE)),
     "expected_zeros": within(expected_zeros),
     "dual": lambda: dual.diff(lambda x: x, 1.0),
     "module": lambda: layer(row),

@@ -36,16 +36,38 @@ CONSTANT = Leaf("constant")
 class Origin:
     """Where a node comes from: the user's line, and the path of the module that was running.
 
-    `derivative` says what it belongs to if a walk of differentiation made it, such as "the backward
-    of mul at train.py:7".
+    `derivative` is what it belongs to if differentiation made it.
     """
 
     line: str = ""
     module: str = ""
-    derivative: str = ""
+    derivative: Derivative | None = None
 
     def __str__(self) -> str:
         return " ".join(part for part in (self.module, self.line) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Derivative:
+    """The rule of an operation that differentiation runs, as text "the backward of mul at a.py:7".
+
+    Attributes:
+        walk: "backward" or "forward derivative".
+        operation: the name of the operation that is differentiated.
+        differentiated: where it was applied; None if that was not noted, which is eager code
+            without `check_nan`.
+    """
+
+    walk: str
+    operation: str
+    differentiated: Origin | None
+
+    def __str__(self) -> str:
+        name, origin = f"the {self.walk} of {self.operation}", self.differentiated
+        if origin is None:
+            return f"{name}, which ran before check_nan was on"
+        within = f", in {origin.derivative}" if origin.derivative else ""
+        return f"{name} at {origin.line}{within}"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

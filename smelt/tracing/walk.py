@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from smelt.errors import GradientError
+from smelt.ir.graph import Derivative
 from smelt.ir.postorder import postorder
 from smelt.location import running
 from smelt.tracing.engine import EAGER, context, current_engine
 from smelt.tracing.hooks import hooked
-from smelt.tracing.origin import derivative_of
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -145,7 +145,7 @@ def _name_rule(walk: str, entry: TapeEntry) -> None:
     """Lets errors and nodes name the rule of an entry's operation that is about to run."""
     running.modules = [entry.module] if entry.module else []
     if context.engine is not EAGER and current_engine() is not EAGER:
-        running.derivative = derivative_of(walk, entry.op.name, entry.origin)
+        running.derivative = Derivative(walk, entry.op.name, entry.origin)
 
 
 def unbroadcast(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -61,7 +61,7 @@ def _group_lines(number: int, fused: Fused, group: Group) -> Iterator[str]:
     rows = [(_described(node), _why(fused, node)) for node in group.members]
     width = max(len(text) for text, _ in rows)
     yield from (f"    {text:<{width}}  {why}" for text, why in rows)
-    inlined = [_described(node) for node in _inlined(fused, group)]
+    inlined = [_described(node) for node in inlined_nodes(fused, group)]
     if inlined:
         counts = dict.fromkeys(inlined, 0)
         for text in inlined:
@@ -103,7 +103,7 @@ def _why(fused: Fused, node: Node) -> str:
     return f"because {fused.ordered.materialized.reasons[node]}"
 
 
-def _inlined(fused: Fused, group: Group) -> list[Node]:
+def inlined_nodes(fused: Fused, group: Group) -> list[Node]:
     """Returns the nodes without memory that a group computes inside its loops."""
     seen: dict[Node, None] = {}
     stack = [operand for node in reversed(group.members) for operand in reversed(node.inputs)]

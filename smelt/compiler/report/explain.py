@@ -14,13 +14,14 @@ import numpy as np
 
 from smelt.compiler.codegen.machine import host_cpu
 from smelt.compiler.graph.fusion import operations
+from smelt.compiler.report.by_line import Part, lines_text, place_of
 from smelt.compiler.report.cost import count
 from smelt.compiler.report.decisions import groups_text, kernel_groups, plans_text
 from smelt.compiler.report.roofline import Peak, measured_peak
 from smelt.compiler.runtime import build
 from smelt.compiler.runtime.native import Native
 from smelt.errors import ArgumentError
-from smelt.ir.graph import Node, graph_text
+from smelt.ir.graph import graph_text
 from smelt.ir.program import Call, Program, Repeat, Slot, regions
 from smelt.ir.show import kernel_text, program_text
 from smelt.ir.symbolic import formula
@@ -75,16 +76,18 @@ def summary(name: str, version: Executable, versions: int) -> str:
     """Returns one page: what the step is made of, what it needs, and what each kernel costs."""
     which = f" (the version that ran most, of {versions})" if versions > 1 else ""
     stages, rows = version.stages, measure(version)
-    parts = [
+    parts = _parts(stages, rows)
+    sections = [
         _opening(name, version, which),
         "What runs, in order (a kernel is one loop nest in machine code):",
         _table(rows),
-        _kernel_origins(stages, rows),
+        lines_text(parts, _Numbers(version.parameters).values),
+        _kernel_origins(parts),
         'More: explain("graph") shows the operations, "groups" what is fused and why, "kernels" '
         'the loops,\n"plans" how they become vectors and why, "scheduled" the vector loops, "llvm" '
         'and "assembly"\nthe machine\'s side, "all" everything.',
     ]
-    return "\n\n".join(parts)
+    return "\n\n".join(sections)
 
 
 def _opening(name: str, version: Executable, which: str) -> str:
@@ -264,26 +267,30 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return lines
 
 
-def _kernel_origins(stages: Stages, rows: Sequence[Row]) -> str:
-    """Lists, per group of operations, the user's lines that it came from; the slowest comes first.
-
-    A group is one kernel, or several with a long loop nest each.
-    """
-    groups = []
-    for numbers, (fused, group) in zip(_kernels(stages), kernel_groups(stages.fused), strict=True):
-        seconds = sum(rows[number].seconds for number in numbers)
-        groups.append((seconds, numbers, fused, group))
-    lines = ["Where each kernel comes from, the slowest first:"]
-    for _, numbers, fused, group in sorted(groups, key=lambda found: -found[0]):
-        names = _counted(operations(group, fused))
-        checks = [check.message for check in fused.graph.assertions if check.node in group.members]
+def _kernel_origins(parts: Sequence[Part]) -> str:
+    """Lists the user's lines that each group of operations came from, the slowest first."""
+    lines = ["Where each kernel comes from, the slowest first (us):"]
+    for part in sorted(parts, key=lambda part: -part.seconds):
+        members = part.group.members
+        names = _counted(operations(part.group, part.fused))
+        checks = [check.message for check in part.fused.graph.assertions if check.node in members]
         if checks:
             names = f"check: {textwrap.shorten(checks[0].splitlines()[0], 60, placeholder=' ...')}"
-        origins = dict.fromkeys(_place(node) for node in group.members)
+        origins = dict.fromkeys(str(place_of(node) or "") for node in members)
         places = ", ".join(place for place in origins if place)
-        label = ", ".join(f"{number + 1:>3}" for number in numbers)
-        lines.append(f"{label}  {names}" + (f"   <- {places}" if places else ""))
+        label = ", ".join(f"{number + 1:>3}" for number in part.kernels)
+        row = f"{label} {1e6 * part.seconds:>9.2f}  {names}"
+        lines.append(row + (f"   <- {places}" if places else ""))
     return "\n".join(lines)
+
+
+def _parts(stages: Stages, rows: Sequence[Row]) -> list[Part]:
+    """Returns every group of operations with the kernels that compute it, and their time."""
+    groups = zip(_kernels(stages), kernel_groups(stages.fused), strict=True)
+    return [
+        Part(numbers, fused, group, sum(rows[number].seconds for number in numbers))
+        for numbers, (fused, group) in groups
+    ]
 
 
 def _kernels(stages: Stages) -> Iterator[range]:
@@ -301,21 +308,3 @@ def _counted(names: list[str]) -> str:
     """Returns names joined by plus signs, repetitions in a row as `6 x cast`."""
     runs = [(name, len(list(same))) for name, same in itertools.groupby(names)]
     return " + ".join(name if count == 1 else f"{count} x {name}" for name, count in runs)
-
-
-def _place(node: Node) -> str:
-    """Returns the module and line that a node comes from: of a derivative, those of what is
-    differentiated, and behind them the line that asked for it.
-    """
-    origin, line = node.origin, _short(node.origin.line)
-    walk, _, differentiated = origin.derivative.partition(" of ")
-    at = _short(differentiated.partition(" at ")[2].partition(", in ")[0])
-    if not at or at == line:
-        return " ".join(part for part in (origin.module, line) if part)
-    of = " ".join(part for part in (origin.module, at) if part)
-    return f"{walk.removeprefix('the ')} of {of} ({line})"
-
-
-def _short(line: str) -> str:
-    file, _, number = line.rpartition(":")
-    return f"{file.rpartition('/')[2]}:{number}" if file else ""
