@@ -7,6 +7,7 @@ again.
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 from smelt.bench.workload import Library, Step, Workload
 
 COMPARED = 5  # steps whose losses are compared
+SHORTEST = 0.02  # seconds of a measurement
 
 
 def smelt_library() -> Library:
@@ -145,9 +147,22 @@ def _timed(
         way(steps)
     yield {"losses": losses, "first": first, "memory": memory()}
     while True:
-        seconds = {}
-        for name, way in ways.items():
-            start = time.perf_counter()
+        yield {name: _seconds(way, steps) for name, way in ways.items()}
+
+
+def _seconds(way: Callable[[int], None], steps: int) -> float:
+    """Returns the seconds of one step.
+
+    What is short is run for `SHORTEST` at least, and once before that, since caches and clocks are
+    cold after the turns of the others.
+    """
+    start = time.perf_counter()
+    way(steps)
+    seconds = time.perf_counter() - start
+    runs = math.ceil(SHORTEST / seconds)
+    if runs > 1:
+        start = time.perf_counter()
+        for _ in range(runs):
             way(steps)
-            seconds[name] = (time.perf_counter() - start) / steps
-        yield seconds
+        seconds = (time.perf_counter() - start) / runs
+    return seconds / steps
