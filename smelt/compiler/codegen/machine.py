@@ -8,10 +8,12 @@ code of a long text is made in parts (`parts.py`), on as many threads as there a
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from ctypes import byref, c_char_p, string_at
 from dataclasses import dataclass, replace
 from functools import cache
@@ -181,7 +183,9 @@ def _emit_side_by_side(modules: list[llvm.ModuleRef], target: Target) -> list[by
     """Returns the object code of each module, made on a thread of its own.
 
     Modules with a context and a machine of their own have nothing in common. llvmlite's lock would
-    let one of them in at a time: here it is held around all of them, so that a fork waits.
+    let one of them in at a time: here it is held around all of them, so that a fork waits. No
+    garbage is collected meanwhile: on a new thread it could end the life of an object of llvmlite,
+    which would wait for the lock, and this thread for the new one.
     """
     buffers: list[Any] = [None] * len(modules)
     problems: list[Any] = [c_char_p() for _ in modules]
@@ -190,7 +194,7 @@ def _emit_side_by_side(modules: list[llvm.ModuleRef], target: Target) -> list[by
         assert _EMIT is not None
         buffers[number] = _EMIT(machine, module, 1, byref(problems[number]))
 
-    with ffi.lib._lock:
+    with ffi.lib._lock, _no_collection():
         machines = [_new_machine(target) for _ in modules]
         before = threading.stack_size(STACK_BYTES)
         try:
@@ -214,6 +218,18 @@ def _emit_side_by_side(modules: list[llvm.ModuleRef], target: Target) -> list[by
         codes.append(string_at(start, size))
         ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
     return codes
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Within the block Python collects no garbage, unless it is told to."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _objects(code: bytes) -> list[bytes]:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -84,3 +89,41 @@ def test_a_part_of_which_nothing_is_made_is_an_error(text: str, monkeypatch) -> 
     monkeypatch.setattr(machine, "_EMIT", lambda *given: None)
     with pytest.raises(CompileError, match="LLVM makes no code of the module"):
         machine.compile_object(text)
+
+
+def test_garbage_does_not_keep_a_new_thread_waiting(tmp_path: Path) -> None:
+    """What llvmlite is called by when garbage is collected waits for the lock of who compiles."""
+    run = subprocess.run(
+        [sys.executable, "-c", COLLECTS],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "SMELT_CACHE": str(tmp_path)},
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.split() == ["2", "True"]
+
+
+COLLECTS = """
+import gc
+import llvmlite.binding as llvm
+import smelt
+from smelt.compiler.codegen import machine, parts
+
+emit, emitted = machine._EMIT, []
+modules = [llvm.parse_assembly("") for _ in range(2)]
+
+def collecting(*given):
+    garbage = [modules.pop()]
+    garbage.append(garbage)
+    del garbage
+    numbers = [[number] for number in range(20_000)]  # more than what a collection waits for
+    emitted.append(given)
+    return emit(*given)
+
+machine._EMIT = collecting
+machine.cores = lambda: 2
+parts.LONG = 1000
+smelt.compile(lambda x, w: (x @ w).softmax(-1) @ w.T)(smelt.ones(300, 50), smelt.ones(50, 90))
+print(len(emitted), gc.isenabled())
+"""
