@@ -6,14 +6,17 @@ Branches that are not taken are kept finite, so that gradients stay right at +-1
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ops import elementwise
+from smelt.ops.known_derivative import known_derivative, known_softmax
 from smelt.tensor.apply import axis_of, common_dtype, floating_as, promoted
 from smelt.tensor.elementary import erf, exp, expm1, isnan, log, log1p, nan_where_nan, tanh, where
 from smelt.tensor.reductions import largest, wide
 from smelt.tensor.reductions import sum as sum_over
+from smelt.tracing.engine import is_grad_enabled
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -155,7 +158,8 @@ def _log1p_exp(x: Tensor) -> Tensor:
 
 def silu(x: Tensor) -> Tensor:
     """Returns x * sigmoid(x), also called swish."""
-    return x * sigmoid(x)
+    y = x * (share := sigmoid(x))
+    return _with_derivative(y, x, lambda: share + y * (1.0 - share))
 
 
 def mish(x: Tensor) -> Tensor:
@@ -204,11 +208,30 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
             (x + 0.044715 x^3))).
     """
     if approximate == "none":
-        return x * 0.5 * (1.0 + erf(x * math.sqrt(0.5)))
-    if approximate != "tanh":
+        probability = 0.5 * (1.0 + erf(x * math.sqrt(0.5)))
+
+        def derivative() -> Tensor:
+            return probability + x * exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
+
+    elif approximate == "tanh":
+        scale, square = math.sqrt(2 / math.pi), x * x
+        bent = tanh(x * (scale + 0.044715 * scale * square))
+        probability = 0.5 * (1.0 + bent)
+
+        def derivative() -> Tensor:
+            inner = scale + 3 * 0.044715 * scale * square
+            return probability + x * (0.5 - 0.5 * bent * bent) * inner
+
+    else:
         raise ArgumentError(f"gelu: approximate is 'none' or 'tanh', got {approximate!r}")
-    inner = (x + 0.044715 * x**3) * math.sqrt(2 / math.pi)
-    return x * 0.5 * (1.0 + tanh(inner))
+    return _with_derivative(x * probability, x, derivative)
+
+
+def _with_derivative(y: Tensor, x: Tensor, derivative: Callable[[], Tensor]) -> Tensor:
+    """Returns y, a function of x; a gradient is one product with its derivative, which is kept."""
+    if not (x.requires_grad and is_grad_enabled()):
+        return y
+    return known_derivative(y, x, derivative())
 
 
 def glu(x: Tensor, dim: int = -1) -> Tensor:
@@ -228,7 +251,10 @@ def softmax(x: Tensor, dim: int = -1, *, dtype: Any = None) -> Tensor:
     """
     x = floating_as("softmax", x, dtype)
     powers = exp(wide(x) - largest(x, dim))
-    return (powers / sum_over(powers, dim, True)).to(x.dtype)
+    y = (powers / sum_over(powers, dim, True)).to(x.dtype)
+    if not (x.requires_grad and is_grad_enabled()) or powers.dtype is not x.dtype or not x.ndim:
+        return y  # the gradient of 16-bit numbers is computed with the powers, which have more
+    return known_softmax(y, x, axis=axis_of(x, dim, "softmax") - x.ndim)
 
 
 def softmin(x: Tensor, dim: int = -1, *, dtype: Any = None) -> Tensor:

@@ -196,6 +196,10 @@ def _pad(x: Array, low: Any, high: Any, step: Any) -> Array:
     return np.pad(x, list(zip(low, high, strict=True))) if x.ndim else x
 
 
+def _first(*arrays: Array, **attributes: Any) -> Array:
+    return arrays[0].copy()
+
+
 def _join(*xs: Array, axis: int) -> Array:
     lines = [line for x in xs for line in np.moveaxis(x, axis, 0)]
     return np.stack(lines, axis) if lines else xs[0]
@@ -521,6 +525,10 @@ def other_cases() -> Iterator[Case]:
         yield Case("window_put", both, put, _window_put, NUMBERS, fixed=fixed)
     for shape in ((2, 3), (0,), (), (70,)):
         yield Case("detach", (shape,), {}, np.copy, smooth=False)
+        yield Case("keep", (shape,), {}, np.copy)
+        yield Case("known_derivative", (shape,) * 3, {}, _first, FLOATS, smooth=False)
+    for shape in ((2, 3), (0, 1), (9,), (4, 33)):
+        yield Case("known_softmax", (shape,) * 2, {"axis": -1}, _first, FLOATS, smooth=False)
     for shape in ((3, 4), (5,), (2, 0), (1,), (3, 7), (33,), (2, 64), (130,)):
 
         def reference(x):

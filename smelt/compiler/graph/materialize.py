@@ -9,6 +9,7 @@ reads it. Leaves lie in memory by nature. A node is materialized when
   movements are, but for those that choose among several operands;
 - it is padded, and a product reads it that is no blocked convolution;
 - a large product reads it across its rows, which are long (`product_blocking.py`);
+- it is a factor of a derivative, to be kept in place of what it is made of (`keep`);
 - several read it and it finishes a product that nothing else reads: it takes the product's place;
 - the expression has grown too large to be inlined further.
 
@@ -36,6 +37,7 @@ from smelt.ir.loops import Expression, Variable, index_variable
 from smelt.ir.operation import Axes, Pattern
 from smelt.ops import elementwise, indexing, movement
 from smelt.ops.convolution import convolution
+from smelt.ops.known_derivative import keep
 from smelt.ops.op import Inlined, Reader
 
 INLINE_LIMIT = 64  # cost up to which an expression is inlined
@@ -173,6 +175,7 @@ def _wanted(
     groups = (
         (_operands_in_memory(order), "a loop, a branch or a collective reads it"),
         (delivered, "the step delivers it"),
+        ({node for node in order if node.op is keep}, "kept in place of what it is made of"),
         (finishing, "it finishes a product, and takes its place"),
         (_padded_factors(order, readers, blockings), "a product reads what is padded many times"),
         ({node.inputs[0] for node in order if copies_left(node)}, "a product reads it across"),

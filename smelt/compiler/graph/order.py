@@ -9,13 +9,14 @@ copied at the end.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
 from smelt.compiler.cpu import CPU
 from smelt.compiler.graph.materialize import Materialized, materialize
 from smelt.ir.graph import Graph, Leaf, Node, carry_count, rebuilt, scalar_value
 from smelt.ir.operation import Pattern
+from smelt.ir.symbolic import sample
 from smelt.ops import movement
 from smelt.ops.collective import all_reduce_start, all_reduce_wait
 
@@ -54,7 +55,7 @@ def order(graph: Graph, cpu: CPU | None) -> Ordered:
         writes = {new: old for old, new in attempt.updates}
         checks = frozenset([check.node for check in attempt.assertions])
         predecessors = _predecessors(materialized, writes, checks)
-        nodes = _topological(materialized.nodes, predecessors)
+        nodes = _topological(materialized, predecessors, writes)
         sorted_nodes = set(nodes)
         blocked = [
             new
@@ -128,32 +129,86 @@ def _predecessors(
     return {node: frozenset(nodes) for node, nodes in before.items()}
 
 
-def _topological(nodes: Sequence[Node], predecessors: Predecessors) -> list[Node]:
+def _topological(
+    materialized: Materialized, predecessors: Predecessors, in_place: Container[Node]
+) -> list[Node]:
     """Kahn's algorithm; stops short of circles.
 
     A few numbers (a learning rate, a correction) come first, so that what uses them can share a
-    loop with what it reads otherwise. Else the graph's own order holds; but what a sum over ranks
-    needs comes before what only later ones need, it begins as soon as it can, and is waited for
-    when nothing else is left to do.
+    loop with what it reads otherwise. Then comes what ends the lives of as many bytes as it makes:
+    the gradient of a weight, and the weight's update, while both factors are in the cache. Else the
+    graph's own order holds; but what a sum over ranks needs comes before what only later ones need,
+    it begins as soon as it can, and is waited for when nothing else is left to do.
     """
+    nodes = materialized.nodes
     needed = _needed_by(nodes, predecessors)
-    priority = {node: (_urgency(node), needed[node], k) for k, node in enumerate(nodes)}
+    lives = Lives(materialized, in_place)
+    number = {node: k for k, node in enumerate(nodes)}
     missing = {node: len(predecessors[node]) for node in nodes}
     users: dict[Node, list[Node]] = {node: [] for node in nodes}
     for node in nodes:
         for before in predecessors[node]:
             users[before].append(node)
-    ready = [priority[node] for node in nodes if not missing[node]]
+
+    def priority(node: Node) -> tuple[int, int, bool, int]:
+        urgency = _urgency(node)
+        return urgency, needed[node], urgency > 0 and lives.grow_by(node), number[node]
+
+    ready = [priority(node) for node in nodes if not missing[node]]
     heapq.heapify(ready)
-    result = []
+    result: dict[Node, None] = {}
     while ready:
         node = nodes[heapq.heappop(ready)[-1]]
-        result.append(node)
+        if node in result:
+            continue
+        result[node] = None
         for user in users[node]:
             missing[user] -= 1
+        lasting = lives.last_readers(node)  # their priority is another one now
+        for user in dict.fromkeys([*users[node], *lasting]):
             if not missing[user]:
-                heapq.heappush(ready, priority[user])
-    return result
+                heapq.heappush(ready, priority(user))
+    return list(result)
+
+
+class Lives:
+    """Which values are alive, as one node after the other is computed."""
+
+    def __init__(self, materialized: Materialized, in_place: Container[Node]) -> None:
+        self.sources = {
+            node: {read.node for read in reads if read.node in materialized.reads}
+            for node, reads in materialized.reads.items()
+        }
+        self.readers: dict[Node, set[Node]] = {node: set() for node in materialized.nodes}
+        for node, sources in self.sources.items():
+            for source in sources:
+                self.readers[source].add(node)
+        delivered = set(materialized.graph.roots)
+        self.nbytes = {
+            node: 0 if node in in_place else sample(node.size) * node.dtype.itemsize
+            for node in materialized.nodes
+        }
+        self.ending = {node for node in materialized.nodes if node not in delivered}
+
+    def grow_by(self, node: Node) -> bool:
+        """Whether more bytes are alive after a node is computed than before."""
+        ended = sum(
+            self.nbytes[source]
+            for source in self.sources[node]
+            if len(self.readers[source]) == 1 and source in self.ending
+        )
+        return ended < self.nbytes[node]
+
+    def last_readers(self, node: Node) -> list[Node]:
+        """Notes that a node was computed; returns those that are now the only ones to read
+        something.
+        """
+        result: list[Node] = []
+        for source in self.sources[node]:
+            self.readers[source].discard(node)
+            if len(self.readers[source]) == 1:
+                result += self.readers[source]
+        return result
 
 
 def _needed_by(nodes: Sequence[Node], predecessors: Predecessors) -> dict[Node, int]:

@@ -276,6 +276,11 @@ def _moved(op: Op, x: Node, node: Node) -> Node:
     return replace(node, op=op, inputs=(x,), attributes={"shape": node.shape})
 
 
+def first_operand(node: Node) -> Node:
+    """known_derivative(y, x, derivative) or known_softmax(y, x) -> y"""
+    return node.inputs[0]
+
+
 def _rules() -> dict[str, tuple[Rule, ...]]:
     table: dict[str, tuple[Rule, ...]] = {}
     for name, op in REGISTRY.items():
@@ -294,6 +299,7 @@ def _rules() -> dict[str, tuple[Rule, ...]]:
     table["slice"] = (no_op_movement, joined_slices, narrower_padding)
     table["permute"] = (no_op_movement, joined_permutes, reshaped_number, transposed_product)
     table["broadcast_to"] = (no_op_movement, repeated_movement)
+    table["known_derivative"] = table["known_softmax"] = (first_operand,)
     table["matmul"] = (split_product,)
     table["convolution"] = (split_convolution,)
     table["concatenate"] = (merged_neighbors, split_concatenation)
