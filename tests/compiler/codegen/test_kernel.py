@@ -361,7 +361,7 @@ def test_refusals() -> None:
         (Store(TARGET, (ZERO,), Binary("shl", ONE, ONE)),), "shl of float32 has no machine code"
     )
     wide = Binary("add", Constant(1.0, float32, 4), Constant(1.0, float32, 8))
-    refused((Store(TARGET, (Lanes(8),), wide),), "a vector of 4 lanes stands where 8")
+    refused((Store(TARGET, (Lanes(8),), wide),), "a vector of 4 lanes is given where 8")
     refused((Store(TARGET, (ZERO,), Reduce("add", Constant(1.0, float32, 3))),), "over 3 lanes")
     refused(
         (Transpose(TARGET, (ZERO,), 0, TARGET, (ZERO,), 0, 3, 4),), "both must be powers of two"
