@@ -163,9 +163,7 @@ class StackWalk:
     def _arrive(self, offset: int) -> None:
         """Merges the stack of a jump to this place with the current stack."""
         other = self._waiting.get(offset)
-        if (
-            not self._is_reachable
-        ):  # only by a jump, or as an exception handler, whose stack is unknown
+        if not self._is_reachable:  # except by a jump, or as an exception handler (stack unknown)
             self._stack = list(other or [])
             self._is_reachable = True
         elif other is not None and len(other) == len(self._stack):
