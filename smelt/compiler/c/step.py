@@ -113,7 +113,7 @@ class Files:
 def emit(step: Step) -> Files:
     """Returns the C files of a step.
 
-    Raises CompileError, which says where the operation stands, when C cannot express something.
+    Raises CompileError, which says where the operation is, when C cannot express something.
     """
     return _File(step).files()
 
@@ -453,5 +453,5 @@ def _touched(program: Program) -> set[Slot]:
 
 
 def _comment(text: str) -> str:
-    """Returns a text that may stand in a comment of C."""
+    """Returns a text that is allowed in a C comment."""
     return " ".join(text.replace("*/", "* /").replace("/*", "/ *").split())

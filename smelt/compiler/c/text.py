@@ -110,7 +110,7 @@ class Names:
         self.taken: set[str] = set(taken)
 
     def fresh(self, wanted: str) -> str:
-        """Returns `wanted` as an identifier, with a number behind it if it is taken."""
+        """Returns `wanted` as an identifier, with a number after it if it is taken."""
         stem = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in wanted)
         stem = stem.strip("_") or "value"
         if stem[0].isdigit():

@@ -30,7 +30,7 @@ Spans = dict[Slot, tuple[int, int]]  # live ranges: the first and the last momen
 
 
 def workspace(program: Program) -> Workspace:
-    """Returns where the temporaries of a program and of its regions lie."""
+    """Returns where the temporaries of a program and of its regions are."""
     spans: Spans = {}
     clock = count()
     _walk(program, spans, clock)

@@ -143,7 +143,7 @@ def fold_mask(op: str, a: Value, b: Value) -> Value | None:
 
 
 def _divided(op: str, a: Value, b: Value) -> Value | None:
-    """Returns a quotient or a remainder as a formula, where all lanes are known."""
+    """Returns a quotient or a remainder as a formula, if all lanes are known."""
     if a.lane_offsets is None or a.number is None or any(b.lane_offsets or ()) or not b.number:
         return None
     indices = [a.number + step for step in a.lane_offsets]

@@ -202,7 +202,7 @@ def _by_key(container: Any, found: tuple[Any, ...]) -> dict[Any, Any]:
 
 
 class _Nothing:
-    """Stands where there is no item."""
+    """Stands for a missing item."""
 
 
 _NONE = _Nothing()

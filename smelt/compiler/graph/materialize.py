@@ -200,7 +200,7 @@ def _operands_in_memory(order: list[Node]) -> set[Node]:
 
 
 def _reread(order: list[Node], readers: Readers, wanted: Container[Node]) -> set[Node]:
-    """Returns the nodes of which elements are read many times, perhaps through movements that are
+    """Returns the nodes whose elements are read many times, perhaps through movements that are
     not stored themselves.
     """
     reread: set[Node] = set()

@@ -104,7 +104,7 @@ def _with_parts(operand: Node, axis: int, parts: int, before: int) -> Node:
     cut = axes[axis]
     extents = operand.shape
     pieces = (*extents[:cut], parts, extents[cut] // parts, *extents[cut + 1 :])
-    moved = [one + (one >= cut) for one in axes]  # the axis within a part is behind the parts'
+    moved = [one + (one >= cut) for one in axes]  # the axis within a part is after the parts'
     moved.insert(before, cut)
     return applied(movement.permute, _reshaped(operand, pieces), axes=tuple(moved))
 

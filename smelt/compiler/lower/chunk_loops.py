@@ -87,7 +87,7 @@ def _chunked(part: Repeat) -> Repeat | None:
 
 
 def _rows(statement: Statement) -> int:
-    """Returns how many rows a loop walks; 0 where that is not known, or it begins elsewhere."""
+    """Returns how many rows a loop walks; 0 if that is not known, or it does not begin at 0."""
     if not isinstance(statement, Loop) or statement.start != 0 or statement.step != 1:
         return 0
     stop = statement.stop

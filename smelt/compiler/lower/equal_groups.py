@@ -15,7 +15,7 @@ from smelt.ir.description import describe_part
 from smelt.ir.graph import Node, scalar_value
 from smelt.ir.loops import Kernel
 
-Places = list[tuple[Node, int]]  # the node behind each buffer of a kernel, and the bytes before it
+Places = list[tuple[Node, int]]  # for each buffer of a kernel, its node and byte offset
 Lowered = tuple[Kernel, Places]
 
 

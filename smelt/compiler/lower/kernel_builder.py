@@ -76,9 +76,7 @@ class KernelBuilder:
         self._inlined: dict[object, Expression] = {}
 
     def kernel(self, body: Body) -> tuple[Kernel, list[tuple[Node, int]]]:
-        """Returns the kernel of a body, and the node behind each of `kernel.buffers` with its bytes
-        before the buffer.
-        """
+        """Returns the kernel of a body; for each of `kernel.buffers`, its node and byte offset."""
         outputs = tuple(self.written.values())
         place_of = {
             buffer: (node, first * node.dtype.itemsize)

@@ -57,8 +57,6 @@ def lower(planned: Planned, name: str = "step") -> Program:
 
 
 def lower_group(planned: Planned, group: Group) -> Lowered:
-    """Returns a group's kernel, and the node behind each of `kernel.buffers` with its bytes before
-    the buffer.
-    """
+    """Returns a group's kernel, and for each of `kernel.buffers`, its node and byte offset."""
     builder = KernelBuilder(planned, group)
     return builder.kernel(LOWERINGS[group.strategy](builder))

@@ -199,7 +199,7 @@ def clear() -> None:
 
 
 def _path(key: str) -> Path | None:
-    """Returns where a key's code is kept, None where there is no folder for it."""
+    """Returns the path of a key's code; None if there is no folder for it."""
     if not key or not set(key) <= set("0123456789abcdef"):
         raise ArgumentError(f"{key!r} is not a key of the cache: keys are hexadecimal")
     try:

@@ -82,7 +82,7 @@ def compiled(graph: Graph, stages: Callable[[], Stages]) -> tuple[Compiled, bool
 
 def _made(stages: Stages) -> Compiled:
     """Compiles what the passes made of a graph to machine code."""
-    with settings(compile=False):  # as of every import that the first step makes
+    with settings(compile=False):  # as for every import of the first step
         from smelt.compiler.runtime.build import build
 
     program = stages.program
