@@ -265,7 +265,7 @@ def reduce(w: Writer, op: str, x: Value) -> Value:
     """Returns the reduction of all lanes of a vector, by repeatedly combining halves."""
     x, lanes = splat(w, x, x.lanes), x.lanes
     if lanes & (lanes - 1):
-        raise CompileError(f"a reduction over {lanes} lanes: only powers of two can be halved")
+        raise CompileError(f"a reduction over {lanes} lanes: their number must be a power of two")
     while lanes > 1:
         lanes //= 2
         x = binary(w, op, _part(w, x, 0, lanes), _part(w, x, lanes, lanes))

@@ -185,7 +185,7 @@ class _Function(Visitor):
         self.scratch_bytes += size * buffer.dtype.itemsize
         if self.scratch_bytes > STACK_BYTES:
             raise CompileError(
-                f"scratch buffers take {self.scratch_bytes} bytes of stack, at most {STACK_BYTES}"
+                f"scratch buffers take {self.scratch_bytes} bytes of stack, more than {STACK_BYTES}"
             )
         return Memory(type_, size, self.writer.alloca(f"[{size} x {type_}]"))
 

@@ -76,7 +76,9 @@ def store(
     Raises CompileError when value and buffer have different dtypes.
     """
     if value.dtype is not buffer.dtype:
-        raise CompileError(f"a {value.dtype.name} is stored to {buffer.name}: {buffer.dtype.name}")
+        raise CompileError(
+            f"a {value.dtype.name} is stored to {buffer.name}, which is {buffer.dtype.name}"
+        )
     place = offset(w, buffer, index)
     lanes = max([part.lanes for part in index] + [mask.lanes if mask else 1])
     bits = _to_memory(w, splat(w, value, lanes))
@@ -292,7 +294,7 @@ def transpose(
     Raises CompileError when a side of the tile is not a power of two.
     """
     if rows & (rows - 1) or columns & (columns - 1):
-        raise CompileError(f"a tile of {rows} x {columns} to transpose: both must be powers of two")
+        raise CompileError(f"a transposed tile of {rows} x {columns}: both must be powers of two")
     size = min(rows, columns)
     tiles = [_Tile(w, *side) for side in (source, target)]
     for row in range(0, rows, size):

@@ -42,7 +42,9 @@ def as_axes(function: Callable[..., Any], given: Mapping[str, Axes] | bool) -> N
         if name not in parameters:
             near = difflib.get_close_matches(name, parameters, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(parameters)}"
-            raise ArgumentError(f"compile: dynamic={name!r} is no argument of the function; {hint}")
+            raise ArgumentError(
+                f"compile: dynamic={name!r}: the function has no such argument; {hint}"
+            )
         for axis, length in axes.items():
             if (
                 not is_whole_number(axis)

@@ -27,7 +27,7 @@ def as_rows(data: Any) -> Tensor:
         kind = type(data).__name__
         raise ArgumentTypeError(
             f"over: takes tensors and arrays, got a {kind}. Write step.over(x, y, batch_size=...) "
-            "with all rows; a loader gives its batches to the step: for batch in loader: "
+            "with all rows; with a loader, call the step for each batch: for batch in loader: "
             "step(*batch)"
         )
     return as_tensor(data)

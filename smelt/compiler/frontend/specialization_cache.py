@@ -143,7 +143,7 @@ class SpecializationCache:
             made = self._make(call)  # or it fails, too, and says so
             warn(
                 f"{self.name} cannot be compiled for all lengths, so each has a version of its own "
-                f"(dynamic=False says so from the start): {problem}"
+                f"(dynamic=False does so from the start): {problem}"
             )
             return made
 

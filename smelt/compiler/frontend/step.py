@@ -275,7 +275,7 @@ class CompiledStep:
             parts = runs(rows, batch_size, epochs, generator, drop_last)
         if drop_last and taken < batch_size:
             raise ShapeError(
-                f"over: {rows} rows make no batch of {batch_size}, and drop_last is set"
+                f"over: {rows} rows are too few for a batch of {batch_size}, and drop_last is set"
             )
         return joined([self._run_batches(tensors, *part) for part in parts], self.name)
 

@@ -318,8 +318,8 @@ _MEMORY_SHARED = (
 )
 _GRADIENT_LOST = (
     "backward() inside the compiled step reaches tensor {} of its arguments, of shape {}, which "
-    "wants a gradient: it ends with the step, and so does that of whatever the argument was "
-    "computed from. Do all in one step, return x.grad, or give the step x.detach()"
+    "requires a gradient: its gradient is lost when the step ends, and so is that of whatever the "
+    "argument was computed from. Do all in one step, return x.grad, or pass x.detach() to the step"
 )
 _LONG_TRACE = (
     f"the step has more than {MANY_NODES} operations and will take long to compile: is there a "

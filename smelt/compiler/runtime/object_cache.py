@@ -149,7 +149,7 @@ def _is_usable(folder: Path) -> bool:
     facts = os.stat(folder)
     if stat.S_ISDIR(facts.st_mode) and _is_ours(facts):
         return True
-    _complain(OSError("it is not a folder of yours to which nobody else can write"))
+    _complain(OSError("the folder must be yours, and nobody else may write to it"))
     return False
 
 
@@ -263,6 +263,6 @@ def _complain(problem: OSError) -> None:
         _complained = True
         warn(
             f"compiled code is not kept ({problem}; {place()}); set SMELT_CACHE to a folder of "
-            "your own that can be written to, by you alone",
+            "your own that only you can write to",
             RuntimeWarning,
         )

@@ -38,7 +38,7 @@ def expand(op: str, arguments: tuple[Variable, ...]) -> tuple[tuple[Let, ...], E
     if op not in TRANSCENDENTAL or any(part.dtype not in FORMATS for part in arguments):
         given = ", ".join(f"{part.dtype.name} {part.name}" for part in arguments)
         known = ", ".join(sorted(TRANSCENDENTAL))
-        raise CompileError(f"no approximation of {op}({given}): of floats there are {known}")
+        raise CompileError(f"no approximation of {op}({given}): for floats there are {known}")
     result = _FUNCTIONS[op](*arguments)
     prefix = "_".join((op, *(argument.name for argument in arguments)))
     return name_shared(result, prefix)
