@@ -1,8 +1,8 @@
 """A module's text in parts, which are compiled in parallel and linked together.
 
 Each part contains what kernels share: declarations, and helpers that are inlined. Each kernel is in
-one part, with the function by which the thread pool calls it. It is hidden instead of internal, so
-that the step, in the first part, can call it.
+one part, with the function by which the thread pool calls it. Its linkage is hidden instead of
+internal, so that the step, in the first part, can call it.
 """
 
 from __future__ import annotations

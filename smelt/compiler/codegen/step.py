@@ -10,9 +10,9 @@ program with symbolic lengths, that of its parameters. Before each step `control
 is not 0, the function stops. At the end `control[1]` is the number of finished steps. Before step s
 each gather (four int64: source, bytes of a row, destination, bytes from a row of the source to the
 next) copies the rows `order[s * batch], ...` of its source. After step s slot k moves by
-`advance[k]` bytes; `advance` is read only if there are several steps. The result is 0, or `number +
-1` of the check that failed, or DISAGREE of `collectives.py` if the ranks were about to run
-different steps.
+`advance[k]` bytes; `advance` is read only if there are several steps. The result is 0,
+or `number + 1` of the check that failed, or DISAGREE of `collectives.py` if the ranks were about to
+run different steps.
 """
 
 from __future__ import annotations

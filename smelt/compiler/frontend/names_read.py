@@ -1,8 +1,8 @@
 """Names read: the globals, closure cells, attributes and items that a function reads.
 
 Its bytecode is followed (`stack_walk.py`), and so are the functions, methods and modules that it
-calls by names, attributes and items, but not those of Smelt or of libraries. For a list, set or
-dict it is also found whether the function reads its contents, or only writes to it.
+calls through names, attributes and items, except those of Smelt and of libraries. For a list, set
+or dict it is also found whether the function reads its contents, or only writes to it.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     before: concatenate(slice(c, 63, 64), slice(c, 0, 63))  with  c = concatenate(x[63:64], x[0:63])
     after:  concatenate(x[62:64], x[0:62])
 
-An inlined movement becomes an expression in its reader. Without this pass each link of a chain of
-rotations would read two elements of the link before.
+An inlined movement becomes a part of its reader's expression. Without this pass each link of a
+chain of rotations would read two elements of the link before.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ operand can be packed:
   row per sample and position. This suits the gradient of the kernel, with few positions and many
   taps.
 
-A panel must fit in the second cache. A deeper one is split into blocks, and sums are kept in a
-second buffer, the accumulators.
+A panel must fit in the second cache. If it does not, the depth is split into blocks, and sums are
+kept in a second buffer, the accumulators.
 
 Panels do not depend on the width of the CPU's vectors: their width suits the caches, and the tiles
 of `loops/` cut their columns into vectors. (Panels of two vectors were slower for vectors of 128

@@ -1,4 +1,4 @@
-"""Pack: a matrix that a loop multiplies by in every iteration is packed into panels once, before.
+"""Pack: a matrix that all iterations of a loop multiply by is packed into panels before the loop.
 
     before: scan: y = h @ w                       w float32[256, 1024]
     after:  panels = permute(reshape(w))          float32[16, 256, 64]

@@ -1,6 +1,6 @@
 """Lower collectives: a node becomes a call of a function of MPI on the slots of its operands.
 
-A collective that was started has a request, an opaque number of MPI's, to wait for. Most MPI
+A collective that was started has a request, an opaque number of MPI's, to wait on. Most MPI
 libraries make progress only while they are called; so while a collective is running, each kernel is
 followed by a call that lets them.
 """

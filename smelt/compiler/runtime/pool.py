@@ -17,7 +17,7 @@ A machine with more threads to run than cores suspends a worker in the middle of
 others wait for milliseconds until it runs again. So a job that waits at its end for longer than it
 has worked, plus PATIENCE, keeps a worker out of later jobs: that one sleeps for SHARE times the
 wait, so that waits take no more than that share of the time, and twice as long each time, up to
-LONGEST. After a while without such a wait, that is forgotten. No result depends on which thread
+LONGEST. After a while without such a wait, that is forgotten. Results do not depend on which thread
 runs a chunk.
 """
 

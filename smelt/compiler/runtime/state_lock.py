@@ -1,4 +1,4 @@
-"""State locks: steps that change the same tensors run one after another, in all threads.
+"""State locks: steps that change the same tensors run one after another, also on different threads.
 
 A lock belongs to the memory that a step changes. Steps that change common memory share a lock: when
 a second step is bound, the locks of all that it changes are joined.

@@ -2,8 +2,8 @@
 
 The reduction is Cody and Waite's (Software Manual for the Elementary Functions, 1980), done with
 Fma: `x = k ln 2 + r` with ln 2 in two parts, so that `r` is accurate to the last bit. The
-polynomials
-and quotients are minimax fits of relative error (Remez exchange, 75 digits), rounded to the dtype.
+polynomials and quotients are minimax fits of relative error (Remez exchange, 75 digits), rounded to
+the dtype.
 """
 
 from __future__ import annotations

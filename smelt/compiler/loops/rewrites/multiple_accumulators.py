@@ -1,4 +1,4 @@
-"""Multiple accumulators: several sums in place of one, so that additions do not wait.
+"""Multiple accumulators: several sums in place of one, so that no addition waits.
 
 Before:
 

@@ -2,8 +2,8 @@
 
 Compiler books call it index-set splitting.
 
-Otherwise every element would be computed from all of several adjacent arrays (concatenated ones, or
-gradients of slices, padded and added). Before, with a of shape [16], b of [48]:
+Without it, every element of a concatenation (or of a sum of padded gradients of slices) would be
+computed from all parts. Before, with a of shape [16], b of [48]:
 
     for i in range(0, 64):
         low, high = i < 16, i >= 16
