@@ -1,4 +1,4 @@
-"""What passes know of the CPU, in one record. `codegen/machine.py` has that of this machine.
+"""What passes know of the CPU, in one record. `codegen/machine.py` finds that of this machine.
 
 The caches decide how large panels and blocks of products are (`loops/packing.py`,
 `graph/product_blocking.py`). What can be equal everywhere at no cost is equal: chunks of work and

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from smelt.compiler.codegen.writer import Module
 
-# A half with the exponent 31 is infinity or nan. Any other, also a subnormal, is a float but for
-# its
-# bias, which is corrected by 2^112.
+# A half with the exponent 31 is infinity or nan. Any other, also a subnormal, differs from a float
+# only in its bias, which is corrected by 2^112.
 _WIDEN = """
 define weak float @__extendhfsf2(half %x) nounwind {
   %half = bitcast half %x to i16

@@ -18,8 +18,7 @@ import numpy as np
 from smelt.dtypes import DType, bfloat16, encode, float32, int64
 from smelt.ir.symbolic import formula, is_symbolic, largest
 
-# types in a register, and in memory; 16-bit floats are only bits here, because arithmetic on them
-# is
+# types in a register, and in memory; 16-bit floats are only bits here, because their arithmetic is
 # done in float32
 _REGISTER = {
     "bool": "i1",

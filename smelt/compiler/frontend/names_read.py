@@ -57,7 +57,7 @@ from smelt.compiler.frontend.stack_walk import (
     walk,
 )
 
-MANY_CALLS = 20  # beyond as many different arguments, a function is followed without them
+MANY_CALLS = 20  # with more different arguments, a function is followed without them
 MANY_BYTES = 1 << 24  # a larger array is data, and is not watched
 DEEP = 20  # of nested calls: beyond, a function is followed without its arguments
 MADE_ANEW = (GetSetDescriptorType, MethodDescriptorType, WrapperDescriptorType)  # by each access

@@ -75,7 +75,7 @@ class CheckedExecutable:
     # --- running ----------------------------------------------------------------------------------
 
     def exclusively(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Like the executable's."""
+        """Like the executable's method."""
         return self.executable.exclusively(function, *arguments)
 
     def run_once(self, arguments: Sequence[Tensor]) -> Any:

@@ -251,7 +251,7 @@ class SplitCall(CompiledCall):
         inputs: Sequence[Tensor],
         cotangents: Sequence[Tensor],
     ) -> tuple[list[int], list[Tensor]]:
-        """Like any call's, but from residuals if no derivative of the gradients is wanted."""
+        """Like `CompiledCall`'s, but from residuals if gradients need no derivative."""
         is_last = not context.grad_enabled and isinstance(current_engine(), Eager)
         halves = self.split.serving(numbers, needs) if is_last else None
         if halves is None:
@@ -264,7 +264,7 @@ class SplitCall(CompiledCall):
     def tangents(
         self, moving: tuple[int, ...], inputs: Sequence[Tensor], given: Sequence[Tensor]
     ) -> tuple[list[int], list[Tensor]]:
-        """Like any call's."""
+        """Like `CompiledCall`'s."""
         return CompiledCall(self.split.whole(inputs)).tangents(moving, inputs, given)
 
 

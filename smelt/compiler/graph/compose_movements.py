@@ -93,7 +93,7 @@ def sliced_concatenation(node: Node, single_use: Set[Node]) -> Node | None:
     """slice(concatenate(x, y)) -> slice(x), if nothing of y is read; or, for parts of one array,
     concatenate(slice(x), slice(y))
 
-    What must be computed stays in the concatenation if others read that, too.
+    If others read the concatenation, too, what must be computed stays there.
     """
     (joined,) = node.inputs if node.op is movement.slice_ else (node,)
     if joined.op is not movement.concatenate or joined is node:

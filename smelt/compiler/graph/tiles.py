@@ -24,8 +24,7 @@ def tiles(extent: int, size: int) -> tuple[Tiles, ...]:
 
 
 def even_size(extent: int, limit: int, step: int = 1) -> int:
-    """Returns the size, up to `limit`, that makes about equal tiles of an extent; 0 without a
-    limit.
+    """Returns the size, up to `limit`, that makes about equal tiles of an extent; 0 for limit 0.
 
     With a `step`, sizes are multiples of it.
     """

@@ -45,7 +45,7 @@ class Names:
         return name
 
     def unused(self, wanted: str) -> str:
-        """Returns the same, not taken, for a loop that ends before other names are needed."""
+        """Returns such a name without taking it, for a loop that ends before others are needed."""
         name, number = wanted, 1
         while name in self.taken:
             number += 1
@@ -142,7 +142,7 @@ def add_terms(base: Expression, offset: Expression) -> Expression:
 
 
 def combined(op: str, terms: Sequence[Expression]) -> Expression:
-    """Returns terms, as many as a power of two, combined in pairs, and these in pairs again."""
+    """Returns 2^n terms as one, combined in pairs, and these in pairs again."""
     while len(terms) > 1:
         terms = [Binary(op, a, b) for a, b in zip(terms[::2], terms[1::2], strict=True)]
     return terms[0]

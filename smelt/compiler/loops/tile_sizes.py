@@ -36,7 +36,7 @@ def lanes_for(dtypes: Iterable[DType], vector_bits: int) -> int:
 
 def size_class(extent: int) -> int:
     """Returns the extent that stands for all that are about as large: the next of CLASSES, and
-    beyond them the next power of 4 times the last. Up to 8, each stands for itself.
+    beyond them the last times a power of 4. Up to 8, each stands for itself.
 
     The order of sums is chosen for it. So the choice does not change back and forth from one length
     to the next, and neighboring lengths share a version (`frontend/template.py`).

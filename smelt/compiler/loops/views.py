@@ -13,7 +13,7 @@ from smelt.ir.visit import Body, Index, Transformer, expressions, statements
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A replacement for an array, and what makes an index into it of one into that array.
+    """A replacement for an array, and a function from the array's indices to its own.
 
     If the new index is None, the access stays as it is.
     """
