@@ -9,7 +9,7 @@ A stage reads one artifact and makes the next one; none is changed afterwards.
     keep    Stages + Native              ->  Compiled      runtime/step_cache.py
     bind    Traced + Compiled            ->  Executable    runtime/executable.py
 
-A graph that was compiled before goes from Traced to Compiled at once.
+A graph that was compiled before goes directly from Traced to Compiled.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 class Traced:
     """What a trace found: the graph, the captured tensors in order, and how to rebuild the result.
 
-    `result` turns the computed tensors into what the function returned; `modules` are the modules
-    and optimizers whose settings the graph depends on, `values` the concrete tensors that Python
-    looked at, with what it saw; `arrays` likewise the NumPy arrays that became constants. `born`
-    says how many nodes there were before each one: the order in which they were written.
+    `result` turns the computed tensors into what the function returned. `modules` are the modules
+    and optimizers whose settings the graph depends on. `values` are the concrete tensors that
+    Python read, each with the bytes that it saw, and `arrays` likewise the NumPy arrays that became
+    constants. `born` maps each node to the number of nodes recorded before it.
     """
 
     graph: Graph
@@ -54,13 +54,13 @@ class Traced:
     values: list[tuple[Tensor, bytes]]
     arrays: list[tuple[np.ndarray, bytes]]
     born: dict[Node, int]
-    numbers: list[tuple[Any, DType]]  # symbolic ones, which are the last arguments
+    numbers: list[tuple[Any, DType]]  # the symbolic ones, which are the last arguments
 
     def state_names(self) -> dict[Node, str]:
         """Returns the names that the traced modules give to the captured tensors."""
         known: dict[int, str] = {}
         for module in self.modules:  # the outermost first
-            for kind in ("named_parameters", "named_buffers"):  # an optimizer has none for its own
+            for kind in ("named_parameters", "named_buffers"):  # optimizers have neither
                 for name, tensor in getattr(module, kind, tuple)():
                     known.setdefault(id(tensor), name)
         pairs = zip(self.graph.states, self.states, strict=True)
@@ -71,8 +71,8 @@ class Traced:
 class ResultTree:
     """Turns the tensors that a step computes into what it returns.
 
-    `leaves` are the parts of what the function returned in the trace. Tensors among them stand for
-    those that are computed; a symbolic number, such as a length, is another one for each length.
+    `leaves` are the leaves of what the function returned in the trace. A tensor among them stands
+    for a computed one; a symbolic number, such as a length, has another value for each length.
     """
 
     leaves: list[Any]
@@ -84,7 +84,7 @@ class ResultTree:
         return tree.unflatten(self.structure, leaves)
 
     def at(self, evaluate: Callable[[Sequence[str]], tuple[Any, ...]]) -> ResultTree:
-        """Returns this for one length; `evaluate` gives the values of formulas there."""
+        """Returns the tree for one length, at which `evaluate` computes formulas."""
         symbolic = [leaf for leaf in self.leaves if is_symbolic(leaf)]
         values = iter(evaluate([formula(leaf) for leaf in symbolic]))
         leaves = [next(values) if is_symbolic(leaf) else leaf for leaf in self.leaves]
@@ -93,8 +93,9 @@ class ResultTree:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What a program for any length is given for one: its slots with their extents, the numbers
-    that machine code reads, and those that are arguments. `evaluate` gives the values of formulas.
+    """What the program of a template needs for one length: its slots with their extents, the
+    numbers that machine code reads, and the numbers among the arguments. `evaluate` computes
+    formulas at that length.
     """
 
     slots: tuple[Slot, ...]
@@ -105,7 +106,7 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """What each pass made of a step, and the seconds that it took."""
+    """The result of each pass over a step, and the seconds that each took."""
 
     traced: Graph
     simplified: Graph
@@ -122,10 +123,10 @@ class Stages:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A step as machine code, and what running it takes besides.
+    """The machine code of a step, and what else is needed to run it.
 
-    `slots` are the places in its table, in order; those of kind "constant" hold `constants`. What
-    steps with an equal graph have in common is `shared`.
+    `slots` are the entries of its table of addresses, in order; those of kind "constant" hold
+    `constants`. `shared` is what steps with equal graphs have in common.
     """
 
     slots: tuple[Slot, ...]
@@ -138,10 +139,9 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds that each part of making a compiled step took.
+    """Seconds that each part of compiling a step took.
 
-    Where `is_from_cache`, no pass ran, and `native` is the time to find and link what was compiled
-    before.
+    If `is_from_cache`, no pass ran, and `native` is the time to find and link earlier machine code.
     """
 
     trace: float = 0.0

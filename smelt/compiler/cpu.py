@@ -1,9 +1,9 @@
-"""What passes know of the CPU, in one record. `codegen/machine.py` says which one this machine is.
+"""What passes know of the CPU, in one record. `codegen/machine.py` finds that of this machine.
 
 The caches decide how large panels and blocks of products are (`loops/packing.py`,
-`graph/product_blocking.py`). What costs nothing to be equal everywhere is: chunks of work, and the
-blocks of convolutions, are numbers that suit every CPU. Nothing follows from the number of threads,
-since the order of sums would.
+`graph/product_blocking.py`). What can be equal everywhere at no cost is equal: chunks of work and
+blocks of convolutions have sizes that suit every CPU. Nothing depends on the number of threads,
+since the order of sums would depend on it, too.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class CPU:
 
     @property
     def panel_bytes(self) -> int:
-        """What a panel of an operand may take, packed to be read over and over: half of the second
-        cache, and no more than fits on a thread's stack.
+        """The most bytes of a packed panel, which is read repeatedly: half of the second cache, and
+        no more than fits on a thread's stack.
         """
         return min(max(self.second_cache // 2, LEAST_PANEL), MOST_PANEL)
 

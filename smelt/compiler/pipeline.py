@@ -109,7 +109,7 @@ def run_portable(
     graph: Graph, name: str, state_names: Mapping[Node, str]
 ) -> tuple[Planned, Program]:
     """Returns the groups of a step and its program of plain loops, for no CPU in particular: what
-    compilers of other languages read. Arguments as of `run_pipeline`.
+    is exported as C. Arguments as for `run_pipeline`.
     """
     planned = plan(fuse(simplify(graph), cpu=None), state_names)
     return planned, share_kernels(lower(planned, name))

@@ -1,9 +1,9 @@
 """Index arithmetic that cannot overflow, as plain C.
 
-An index is int64 in the loop IR, and wraps. Of loop indices and numbers, the range is known: where
-all parts fit in 32 bits they are written with C's own operators, on `int32_t`, which is what small
-processors and vectorizers like. Anything else (a label, a computed place) is written by functions
-that wrap.
+An index is int64 in the loop IR, and wraps. The ranges of loop indices and constants are known: an
+index whose parts all fit in 32 bits is written with C's own operators on `int32_t`, which is fast
+on small processors and easy to vectorize. For any other index (a label, a computed position)
+functions that wrap are called.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Ranged(NamedTuple):
 
 
 def plain(expression: ir.Expression, known: Mapping[str, Ranged]) -> Ranged | None:
-    """Returns an index of ranges that are known, or None where it is none, or may be large."""
+    """Returns an index with its range, or None if the range is unknown or too large."""
     if expression.dtype is not int64 or expression.lanes != 1:
         return None
     made = _plain(expression, known)

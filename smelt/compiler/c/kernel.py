@@ -1,6 +1,6 @@
-"""Loop IR to C: a kernel becomes a function over its buffers, a statement a line or a loop.
+"""Loop IR to C: a kernel becomes a function of its buffers, each statement a line or a loop.
 
-What a step does around its kernels is in `step.py`.
+`step.py` writes what a step does around its kernels.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from smelt.ir import loops as ir
 from smelt.ir.visit import Visitor, own_expressions, statements
 
 WIDTH = 100  # of a line
-# of functions that kernels may call: nothing in one is called so
+# functions that kernels may call: nothing else in a kernel gets one of these names
 FUNCTION_NAMES = frozenset(FUNCTIONS) | {
     f"{op}_{short}" for op in TRANSCENDENTAL for short in SHORT.values()
 }
@@ -36,13 +36,13 @@ class Source:
         self.support: dict[str, str] = {}  # name -> text
 
     def use(self, name: str) -> str:
-        """Makes a function of `support/` part of the file; returns its name."""
+        """Adds a function of `support/` to the file; returns its name."""
         if name not in self.support:
             self.support |= {one: FUNCTIONS[one] for one in needed(name)}
         return name
 
     def transcendental(self, op: str, dtype: DType, operands: int) -> str:
-        """Makes exp and its like part of the file, as arithmetic; returns the function's name."""
+        """Adds `op`, such as exp, to the file as a function of arithmetic; returns its name."""
         name = f"{op}_{SHORT[dtype.name]}"
         if name not in self.support:
             variables = tuple([ir.Variable(f"x{number}", dtype) for number in range(operands)])
@@ -59,9 +59,9 @@ class Source:
 
 
 def kernel_text(source: Source, kernel: ir.Kernel, name: str) -> str:
-    """Returns the C function of a kernel of plain loops, its buffers in `kernel.buffers`' order.
+    """Returns a kernel of plain loops as a C function with the parameters `kernel.buffers`.
 
-    Raises CompileError when the kernel says something that C cannot.
+    Raises CompileError when the kernel contains something that C cannot express.
     """
     function = Function(source)
     outputs = set(kernel.outputs)
@@ -100,7 +100,7 @@ def _shapes(kernel: ir.Kernel, function: Function) -> str:
 
 
 def _wrapped(head: str, parameters: list[str]) -> str:
-    """Returns a function's head, its parameters on lines of their own where they are many."""
+    """Returns a function's head; parameters that do not fit on one line get a line each."""
     line = head + ", ".join(parameters or ["void"]) + ")"
     if len(line) <= 100:
         return line
@@ -121,7 +121,7 @@ class Function(Visitor):
         self.indices: dict[str, Ranged] = {}
 
     def line(self, text: str) -> None:
-        """Writes a line; one that is too long goes on further to the right."""
+        """Writes a line; one that is too long is continued on indented lines."""
         pad = "    " * self.indent
         while len(pad) + len(text) > WIDTH:
             room = max(WIDTH - len(pad), 40)
@@ -133,7 +133,7 @@ class Function(Visitor):
         self.lines.append(pad + text)
 
     def bind(self, variable: ir.Variable) -> str:
-        """Returns the C name of a variable that comes to life."""
+        """Gives a new variable its C name, which is returned."""
         name = self.names.fresh(variable.name)
         self.variables[variable.name] = Text(name)
         self.indices.pop(variable.name, None)
@@ -141,7 +141,7 @@ class Function(Visitor):
 
     @contextmanager
     def scope(self) -> Iterator[None]:
-        """Within the block names are free again that it makes."""
+        """Names that are made within the block are free again after it."""
         names, variables, indices = self.names, dict(self.variables), dict(self.indices)
         self.names = names.child()
         yield
@@ -150,7 +150,7 @@ class Function(Visitor):
     # -- statements --------------------------------------------------------------------------------
 
     def block(self, body: Sequence[ir.Statement], result: ir.Expression | None = None) -> None:
-        """Writes statements in order; lets that neither they nor `result` read are left out."""
+        """Writes statements in order, except lets that neither they nor `result` read."""
         read = _names_read([result] if result is not None else [])
         kept = []
         for statement in reversed(body):
@@ -172,7 +172,7 @@ class Function(Visitor):
     def declare(self, declare: ir.Declare) -> None:
         register = declare.register
         if register.lanes != 1 or register.shape:
-            raise CompileError(f"register {register.name} is more than one number")
+            raise CompileError(f"register {register.name} holds more than one number")
         name = self.registers[register] = self.names.fresh(register.name)
         self.line(f"{type_of(register.dtype)} {name} = {self.value(declare.start)};")
 
@@ -180,7 +180,7 @@ class Function(Visitor):
         self.line(self.changed(self.register(assign.register), assign.value))
 
     def changed(self, target: str, value: ir.Expression) -> str:
-        """Returns the statement that gives a place a value: `a += b` where it is added to."""
+        """Returns the statement that assigns a value; a sum of old value and term is `a += b`."""
         terms = _terms(value)
         if len(terms) == 2 and str(self.value(terms[0])) == target:
             return f"{target} += {self.value(terms[1])};"
@@ -228,7 +228,7 @@ class Function(Visitor):
             self.close()
 
     def open(self, head: str) -> None:
-        """Opens a block behind its head."""
+        """Writes the head of a block and opens the block."""
         self.line(f"{head} {{")
         self.indent += 1
 
@@ -253,7 +253,7 @@ class Function(Visitor):
         return self.registers[register]
 
     def offset(self, buffer: ir.Buffer, index: tuple[ir.Expression, ...]) -> Text:
-        """Returns how many elements lie before the one at an index."""
+        """Returns the number of elements before the one at an index."""
         total: ir.Expression = ir.constant(0)
         for part, extent, stride in zip(index, buffer.shape, buffer.strides, strict=True):
             if extent != 1:
@@ -332,7 +332,7 @@ def _terms(value: ir.Expression) -> list[ir.Expression]:
 
 
 def _names_read(several: Iterable[ir.Expression]) -> set[str]:
-    """Returns the names that the text of expressions will have; see `_long_axes`."""
+    """Returns the variables in the C text of expressions; see `_long_axes`."""
     names, seen, stack = set(), set(), list(several)
     while stack:
         part = stack.pop()
@@ -350,12 +350,12 @@ def _names_read(several: Iterable[ir.Expression]) -> set[str]:
 
 
 def _long_axes(buffer: ir.Buffer, index: tuple[ir.Expression, ...]) -> list[ir.Expression]:
-    """Returns the indices along axes of more than one element: the others add nothing."""
+    """Returns the indices along axes of more than one element: others add nothing to an offset."""
     return [part for part, extent in zip(index, buffer.shape, strict=True) if extent != 1]
 
 
 def _expressions_written(statement: ir.Statement) -> Iterator[ir.Expression]:
-    """Yields the expressions of a statement, and of those within it, that its text will have."""
+    """Yields the expressions in the C text of a statement, and of those within it."""
     for part in statements([statement]):
         if isinstance(part, ir.Store):
             yield from _long_axes(part.buffer, part.index)

@@ -1,8 +1,7 @@
-"""What each operator of the loop IR is in C: one table an operator and kind of number.
+"""How each operator of the loop IR is written in C, for each kind of number.
 
-A rule takes the texts of operands and returns the text of the result; `use` makes a function of
-`support/` part of the file and returns its name. The meaning is that of `ir/arithmetic.py`, to
-the bit.
+A rule takes the texts of the operands and returns the text of the result; `use` adds a function of
+`support/` to the file and returns its name. Results are those of `ir/arithmetic.py`, to the bit.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ from smelt.errors import CompileError
 from smelt.ir.loops import COMPARE
 
 Use = Callable[[str], str]
-ATOM, PRODUCT, SUM, ANY = 3, 2, 1, 0  # how tightly a text holds together
+ATOM, PRODUCT, SUM, ANY = 3, 2, 1, 0  # levels of precedence
 
 
 class Text(NamedTuple):
-    """An expression of C, and how tightly it holds together."""
+    """A C expression, and the precedence of its outermost operator."""
 
     text: str
     level: int = ATOM
 
     def within(self, level: int) -> str:
-        """Returns the text as an operand of an operator of a level."""
+        """Returns the text as an operand of an operator of that precedence."""
         return self.text if self.level >= level else f"({self.text})"
 
     def __str__(self) -> str:
@@ -57,12 +56,12 @@ _SAME = {"float": "", "int": "floor ceil round trunc", "bool": "floor ceil round
 
 
 def call(use: Use, name: str, *operands: Text) -> Text:
-    """Returns the call of a function of `support/`."""
+    """Returns a call of a function of `support/`."""
     return Text(f"{use(name)}({', '.join(map(str, operands))})")
 
 
 def operator(use: Use, op: str, dtype: DType, *operands: Text) -> Text:
-    """Returns the call of the function for an operator on numbers of a dtype.
+    """Returns a call of the function for an operator on numbers of a dtype.
 
     Raises CompileError when there is none.
     """
@@ -73,7 +72,7 @@ def operator(use: Use, op: str, dtype: DType, *operands: Text) -> Text:
 
 
 def infix(a: Text, sign: str, b: Text, level: int) -> Text:
-    """Returns an operator between two operands, which C joins from the left."""
+    """Returns two operands with an operator between them that associates to the left."""
     return Text(f"{a.within(max(level, SUM))} {sign} {b.within(level + 1)}", level)
 
 
@@ -101,7 +100,7 @@ def binary(use: Use, op: str, a: Text, b: Text, dtype: DType) -> Text:
 
 
 def unary(use: Use, op: str, x: Text, dtype: DType, result: DType) -> Text:
-    """Returns `op(x)` of a number of one dtype as one of another.
+    """Returns `op(x)` of a number of dtype `dtype`, converted to dtype `result`.
 
     Raises CompileError when C has no such operation.
     """
@@ -161,7 +160,7 @@ def select(condition: Text, yes: Text, no: Text) -> Text:
 
 
 def convert(use: Use, x: Text, given: DType, dtype: DType) -> Text:
-    """Returns a number of one dtype as one of another, rounded once; see `codegen/convert.py`."""
+    """Returns a number of dtype `given` as `dtype`, rounded once; see `codegen/convert.py`."""
     if given is dtype:
         return x
     if dtype.kind == "bool":

@@ -1,7 +1,7 @@
-"""Schedule: plain loops in an order of which C compilers make vectors.
+"""Schedule: plain loops, reordered so that C compilers can vectorize them.
 
-A compiler must not reorder a sum of floats, and it cannot read a column of a matrix as a vector.
-So a sum stands inside of the loop over what lies side by side, where there is one. Before:
+A compiler must not reorder a sum of floats, and cannot load a column of a matrix as a vector.
+So a sum moves inside the loop over contiguous elements, if there is one. Before:
 
     for j in range(0, 64):
         acc: float32 = 0.0
@@ -9,7 +9,7 @@ So a sum stands inside of the loop over what lies side by side, where there is o
             acc = acc + x[k] * w[k, j]
         y[j] = maximum(acc, 0.0)
 
-After, four steps of the sum at a time (which leaves the order of additions as it is):
+After, with four steps of the sum at a time (the order of additions stays the same):
 
     for j in range(0, 64):
         row[j] = 0.0
@@ -19,13 +19,13 @@ After, four steps of the sum at a time (which leaves the order of additions as i
     for j in range(0, 64):
         y[j] = maximum(row[j], 0.0)
 
-A sum along what lies side by side becomes LANES sums, whose steps are independent:
+A sum along contiguous elements becomes LANES sums, whose steps are independent:
 
     for k in range(0, 64, 16):
         for lane in range(0, 16):
             part[lane] = part[lane] + x[k + lane] * w[k + lane]
 
-Neither knows anything of a CPU, so a step has the same bits on all of them.
+Neither depends on the CPU, so a step has the same bits on all of them.
 """
 
 from __future__ import annotations
@@ -60,16 +60,16 @@ from smelt.ir.loops import (
 )
 from smelt.ir.visit import Body, Index, own_expressions
 
-Along = Callable[[Body], Loop]  # makes the loop over a row, of what it does
+Along = Callable[[Body], Loop]  # wraps a body in the loop over a row
 
-ROW = 128  # elements of a row that is summed up at once, at most
-SHORT_ROW = 4  # below which a row is not worth it
+ROW = 128  # the most elements of a row of sums
+SHORT_ROW = 4  # a shorter row of sums is not worth it
 LANES = 16  # sums in place of one
 UNROLLED = 4  # steps of a sum that are added to a row at once
 
 
 def schedule(kernel: Kernel) -> Kernel:
-    """Returns a kernel that does the same, but for the order in which sums are added up."""
+    """Returns a kernel that computes the same, except for the order of additions in sums."""
     names = Names(kernel.body)
     kernel = drop_unit_loops(kernel, names)
     return replace(kernel, body=_Scheduler(names).block(kernel.body))
@@ -77,7 +77,7 @@ def schedule(kernel: Kernel) -> Kernel:
 
 @dataclass(frozen=True, slots=True)
 class _Sum:
-    """What a loop body does, if it is one sum: lets, then the sum in a register, then the rest."""
+    """The parts of a loop body that is one sum: lets, the sum in a register, then the rest."""
 
     lets: tuple[Let, ...]
     declare: Declare
@@ -112,7 +112,7 @@ class _Scheduler:
         self.names = names
 
     def block(self, body: Body, around: Sequence[Loop] = ()) -> Body:
-        """Returns statements of a block, with what stands within them, scheduled."""
+        """Returns the statements of a block, and all statements within them, scheduled."""
         made: list[Statement] = []
         position = 0
         while position < len(body):
@@ -135,7 +135,7 @@ class _Scheduler:
     # --- a row of sums ----------------------------------------------------------------------------
 
     def fits_row(self, loop: Loop, found: _Sum, around: Sequence[Loop]) -> bool:
-        """Whether the terms of a sum lie side by side along a loop around it."""
+        """Whether the terms of a sum are contiguous along a loop around it."""
         if trip_count(loop) < SHORT_ROW or not found.declare.register.dtype.is_float:
             return False
         if any(isinstance(part, (Loop, Scratch, Declare, Assign)) for part in found.rest):
@@ -190,7 +190,7 @@ class _Scheduler:
         return tuple(made)
 
     def steps(self, found: _Sum, loop: Loop, count: int, row: Buffer, at: Index) -> Body:
-        """Returns what adds some steps of a sum to an element of the row."""
+        """Returns the statements that add `count` steps of a sum to an element of the row."""
         op, lets = found.assign.value.op, loop.body[:-1]  # type: ignore[union-attr]
         total: Expression = Load(row, at)
         body: list[Statement] = list(found.lets)
@@ -205,7 +205,7 @@ class _Scheduler:
     # --- several sums in place of one -------------------------------------------------------------
 
     def runs_along(self, found: _Sum, around: Sequence[Loop]) -> bool:
-        """Whether the terms of a sum lie side by side along its own innermost loop."""
+        """Whether the terms of a sum are contiguous along its own innermost loop."""
         last = found.loops[-1]
         if trip_count(last) < LANES or not found.declare.register.dtype.is_float:
             return False
@@ -239,7 +239,7 @@ class _Scheduler:
         )
 
     def halves(self, op: str, parts: Buffer, lane: Variable) -> list[Loop]:
-        """Returns loops that combine the upper half of an array with the lower, again and again."""
+        """Returns loops that combine the upper half of an array with the lower, repeatedly."""
         loops, half = [], LANES // 2
         while half:
             pair = Load(parts, (lane,)), Load(parts, (lane + half,))
@@ -261,7 +261,7 @@ class _ReadsRow(Substitution):
 
 
 def _sum(body: Body) -> _Sum | None:
-    """Returns what a body does as a sum: lets, a register that loops add to, and what follows."""
+    """Returns the parts of a body that is one sum, or None."""
     lets = []
     for position, statement in enumerate(body):
         if isinstance(statement, Let):
@@ -311,6 +311,6 @@ def _info(body: Body, around: Sequence[Loop]) -> DependenceInfo:
 
 
 def _lies_along(info: DependenceInfo, loop: Loop) -> bool:
-    """Whether all that is read lies side by side along a loop, or does not change along it."""
+    """Whether every read is contiguous or constant along a loop, and one is contiguous."""
     steps = [access.stride(loop.variable.name) for access in info.accesses]
     return bool(steps) and all(step in (0, 1) for step in steps) and 1 in steps

@@ -1,10 +1,10 @@
-"""A program as a C header and a C file: the state, what is constant, the kernels, and the step.
+"""A program as a C header and a C file: state, constants, kernels, and the step function.
 
     int NAME_step(NAME_state *state, arguments, results)
 
-runs one step and returns NAME_OK, or the code of the check that ended it; every kernel that writes
-a state comes after all checks. States that no step changes are constants, so an inference needs RAM
-for its temporaries only.
+runs one step and returns NAME_OK, or the code of the check that failed; every kernel that writes
+a state comes after all checks. States that the step does not change are constants, so inference
+needs RAM only for temporaries.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from smelt.ir.program import (
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """A tensor that the step captured: what it is called, what it holds, and whether it changes."""
+    """A tensor that the step captured: its name and contents, and whether the step changes it."""
 
     name: str
     contents: np.ndarray
@@ -55,10 +55,11 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a C file says of a step.
+    """What the C file of a step is made from.
 
-    `argument_names` and `result_names` are those of the C function's parameters, `origins` says of
-    each call where its operations stand in the user's program, `messages` what each check found.
+    `arguments` and `results` are the parameters of the C function: name, dtype and shape. `origins`
+    says where in the user's program the operations of each call are, `messages` what each failed
+    check means.
     """
 
     name: str
@@ -73,9 +74,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A member of NAME_state: its name in C, that of the tensor ("" for temporaries), and where.
+    """A member of NAME_state: its C name, the tensor's name ("" for temporaries), and its place.
 
-    `offset` counts bytes from the beginning of the structure.
+    `offset` is in bytes from the beginning of the structure.
     """
 
     name: str
@@ -87,19 +88,19 @@ class Field:
 
 @dataclass(slots=True)
 class Sizes:
-    """Bytes by part, as they are in C: of flash, of the state in RAM, and of the stack."""
+    """Bytes in C: of flash by part, of RAM by part, and of the stack."""
 
     flash: dict[str, int] = field(default_factory=dict)
     ram: dict[str, int] = field(default_factory=dict)
-    stack: int = 0  # of the kernel that keeps most there
+    stack: int = 0  # of the kernel that uses most
     state: int = 0  # sizeof(NAME_state)
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """A step as C: the texts of the header and of the C file, and what they take.
+    """A step as C: the texts of the header and of the C file, and the memory that they need.
 
-    `names` are those that arguments and results have got: another one where it was taken.
+    `names` are the C names of arguments and results: the wanted ones, if they were not taken.
     """
 
     header: str
@@ -112,7 +113,7 @@ class Files:
 def emit(step: Step) -> Files:
     """Returns the C files of a step.
 
-    Raises CompileError, which says where the operation stands, when C cannot express something.
+    Raises CompileError, which says where the operation is, when C cannot express something.
     """
     return _File(step).files()
 
@@ -126,7 +127,7 @@ class _File:
         self.workspace: Workspace = workspace(step.program)
         self.touched = _touched(step.program)
         own = {f"{self.name}_{what}" for what in ("init", "step", "state")}
-        # of everything outside of kernels: what is local in the step hides nothing
+        # shared by everything outside of kernels, so that no local of the step hides a global
         self.globals = Names({*FUNCTION_NAMES, *own, "state"})
         self.members = Names()
         self.places: dict[Slot, tuple[str, bool]] = {}  # the pointer, and whether it is constant
@@ -158,7 +159,7 @@ class _File:
         text = "\n\n".join(part.strip("\n") for part in source) + "\n"
         return Files(header, text, self.sizes, tuple(self.ordered_fields()), tuple(self.names))
 
-    # -- where things lie --------------------------------------------------------------------------
+    # -- placement in memory -----------------------------------------------------------------------
 
     def place_results(self) -> None:
         slots = {(slot.kind, slot.number): slot for slot in self.step.program.slots}
@@ -279,7 +280,7 @@ class _File:
         return "\n".join([head, *(self.initial or ["    (void)state;"]), "}"])
 
     def ordered_fields(self) -> list[Field]:
-        """Returns the members in the order in which nothing lies between them: widest first."""
+        """Returns the members, the widest first, so that there is no padding between them."""
         placed, offset = [], 0
         for one in sorted(self.fields, key=lambda one: -one.dtype.itemsize):
             placed.append(replace(one, offset=offset))
@@ -435,7 +436,7 @@ class _Body:
 
 
 def _touched(program: Program) -> set[Slot]:
-    """Returns the slots of a program that its parts name."""
+    """Returns the slots that the parts of a program use."""
     found: set[Slot] = set()
     for part in program.body:
         match part:
@@ -452,5 +453,5 @@ def _touched(program: Program) -> set[Slot]:
 
 
 def _comment(text: str) -> str:
-    """Returns a text that may stand in a comment of C."""
+    """Returns a text that is allowed in a C comment."""
     return " ".join(text.replace("*/", "* /").replace("/*", "/ *").split())

@@ -1,4 +1,4 @@
-"""C as text: the types of numbers, how one is written, and names that C allows."""
+"""C as text: the types of numbers, literals, and names that C allows."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from smelt.dtypes import DType, bfloat16, encode, float32
 
-# of a number in memory and in a variable; the 16-bit floats are bits, as arithmetic on them is done
-# in float32
+# in memory and of variables; 16-bit floats are kept as bits, since their arithmetic is done in
+# float32
 TYPES = {
     "bool": "bool",
     "int32": "int32_t",
@@ -19,7 +19,7 @@ TYPES = {
     "float32": "float",
     "float64": "double",
 }
-SHORT = {  # how names of functions spell a dtype
+SHORT = {  # of dtypes in the names of functions
     "bool": "bool",
     "int32": "i32",
     "int64": "i64",
@@ -28,8 +28,8 @@ SHORT = {  # how names of functions spell a dtype
     "float32": "f32",
     "float64": "f64",
 }
-# words that C, C++, the headers stddef.h, stdbool.h and stdint.h, some compilers, or the beginning
-# of a file have taken
+# words that C, C++, the headers stddef.h, stdbool.h and stdint.h, some compilers, or the prelude of
+# a file use
 RESERVED = frozenset(
     "auto break case char const continue default do double else enum extern float for goto if "
     "inline int long register restrict return short signed sizeof static struct switch typedef "
@@ -48,7 +48,7 @@ def type_of(dtype: DType) -> str:
 
 
 def literal(value: bool | int | float, dtype: DType) -> str:
-    """Returns one number as C spells it; floats have the digits that give exactly their bits."""
+    """Returns a number as a C literal, from which a float is read back exactly."""
     if dtype.kind == "bool":
         return "true" if value else "false"
     if dtype.kind == "int":
@@ -99,18 +99,18 @@ def shape_text(dtype: DType, shape: tuple[int, ...]) -> str:
 
 
 def elements(shape: tuple[int, ...]) -> int:
-    """Returns the elements that an array of C gets: at least one, since C has no empty ones."""
+    """Returns the elements of an array in C: at least one, since C has no empty arrays."""
     return max(1, math.prod(shape))
 
 
 class Names:
-    """Gives out identifiers that C allows and nothing else in a scope has."""
+    """Makes identifiers that C allows and that are unique in a scope."""
 
     def __init__(self, taken: frozenset[str] | set[str] = frozenset()) -> None:
         self.taken: set[str] = set(taken)
 
     def fresh(self, wanted: str) -> str:
-        """Returns `wanted` as an identifier, with a number behind it if it is taken."""
+        """Returns `wanted` as an identifier, with a number after it if it is taken."""
         stem = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in wanted)
         stem = stem.strip("_") or "value"
         if stem[0].isdigit():

@@ -1,10 +1,10 @@
 """Workspace: the temporaries of a program, in one array for each dtype.
 
 The arena of `graph/memory_plan.py` is a block of bytes in which values of any dtype follow each
-other. In C memory has a type, and what is read as another one is undefined. So temporaries of each
-dtype share an array of their own here. When they live is read off the program: from the first call
-that touches one to the last, and within a loop, for what is not its own, from its beginning to its
-end.
+other. In C, memory has a type, and reading it as another one is undefined behavior. So here the
+temporaries of each dtype share an array of their own. Live ranges are read off the program: from
+the first call that uses a temporary to the last; one from outside of a loop is live during the
+whole loop.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Workspace:
     offsets: dict[Slot, int]
 
 
-Spans = dict[Slot, tuple[int, int]]  # the first and the last moment at which one is touched
+Spans = dict[Slot, tuple[int, int]]  # live ranges: the first and the last moment of use
 
 
 def workspace(program: Program) -> Workspace:
-    """Returns where the temporaries of a program and of its regions lie."""
+    """Returns where the temporaries of a program and of its regions are."""
     spans: Spans = {}
     clock = count()
     _walk(program, spans, clock)
@@ -42,7 +42,7 @@ def workspace(program: Program) -> Workspace:
         by_dtype.setdefault(slot.dtype, []).append(slot)
     for dtype, slots in by_dtype.items():
         occupied, elements[dtype] = Occupied(moments), 0
-        # the largest first, each at the lowest place that is free for as long as it lives
+        # the largest first, each at the lowest offset that is free during its live range
         for slot in sorted(slots, key=lambda slot: (-slot.nbytes, spans[slot])):
             size = max(1, slot.nbytes // dtype.itemsize)
             offsets[slot] = occupied.lowest(*spans[slot], size)

@@ -1,6 +1,6 @@
-"""What each operation of the loop IR is in LLVM: one table an operation and kind of number.
+"""How each operation of the loop IR is written in LLVM: one table for each kind of number.
 
-Every function takes the writer and operands and returns the result. The meaning is that of
+Every function takes the writer and the operands, and returns the result. Results are those of
 `ir/arithmetic.py`, to the bit, for any number of lanes.
 """
 
@@ -53,8 +53,8 @@ def _shift(code: str) -> Operation:
 
 
 def _divide(w: Writer, a: Value, b: Value, rounding: str) -> str:
-    """Writes a division; `rounding` is "div" (to zero), "floordiv" (down), or "mod" (rest)."""
-    if b.number is not None and b.number > 0:  # repeated lanes lose their number: see `binary`
+    """Writes a division; `rounding` is "div" (to zero), "floordiv" (down), or "mod" (remainder)."""
+    if b.number is not None and b.number > 0:  # `binary` keeps it when it broadcasts `b`
         return _divide_guarded(w, a, b, rounding)
     zero, one = constant(0, a.dtype, a.lanes), constant(1, a.dtype, a.lanes)
     lowest = constant(-1 << (8 * a.dtype.itemsize - 1), a.dtype, a.lanes)
@@ -91,8 +91,8 @@ def _divide_guarded(w: Writer, a: Value, b: Value, rounding: str) -> str:
 
 
 def _divide_by_number(w: Writer, a: Value, bound: int, divisor: int, rounding: str) -> str:
-    """Writes a division of small indices by a number that is no power of two, as a product: CPUs
-    divide no vectors, and LLVM goes lane by lane where lanes have 64 bits.
+    """Writes a division of small indices by a constant that is not a power of two, as a product:
+    CPUs cannot divide vectors, and LLVM would divide 64-bit lanes one by one.
 
     With a < 2^n, d < 2^l and m = ceil(2^(n + l) / d) the quotient is a * m >> (n + l) (Granlund and
     Montgomery, "Division by invariant integers using multiplication", 1994).
@@ -100,7 +100,7 @@ def _divide_by_number(w: Writer, a: Value, bound: int, divisor: int, rounding: s
     shift = bound.bit_length() + divisor.bit_length()
     factor = -(-(1 << shift) // divisor)
     low = constant((1 << 32) - 1, a.dtype, a.lanes)
-    small = w.let(f"and {a.typed}, {low.text}")  # LLVM sees by it that one instruction will do
+    small = w.let(f"and {a.typed}, {low.text}")  # shows LLVM that one instruction is enough
     product = w.let(f"mul {a.type} {small}, {constant(factor, a.dtype, a.lanes).text}")
     quotient = w.let(f"lshr {a.type} {product}, {constant(shift, a.dtype, a.lanes).text}")
     if rounding != "mod":
@@ -140,9 +140,9 @@ _FLAG: dict[str, Operation] = {
 
 
 def _float_min_max(worse: str) -> Operation:
-    """NumPy's maximum and minimum: `a` unless `b` is better or nan.
+    """NumPy's maximum and minimum: `b` if it is better or nan, else `a`.
 
-    The select alone is one machine instruction; a constant `b` needs nothing more.
+    The first select is one machine instruction, and is enough for a constant `b`.
     """
 
     def min_max(w: Writer, a: Value, b: Value) -> str:
@@ -157,7 +157,7 @@ def _float_min_max(worse: str) -> Operation:
 
 
 def _float_remainder(w: Writer, a: Value, b: Value) -> tuple[str, str, str]:
-    """Writes C's fmod; returns it, whether Python's is one `b` more, and whether it is 0."""
+    """Writes C's fmod; returns it, whether Python's result is `b` more, and whether it is 0."""
     zero = constant(0.0, a.dtype, a.lanes).text
     remainder = w.let(f"frem {a.typed}, {b.text}")
     remainder_below = w.let(f"fcmp olt {a.type} {remainder}, {zero}")
@@ -211,7 +211,7 @@ _ORDER = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge":
 
 
 def binary(w: Writer, op: str, a: Value, b: Value) -> Value:
-    """Returns `op(a, b)`; the side with fewer lanes is repeated.
+    """Returns `op(a, b)`; the operand with fewer lanes is broadcast.
 
     Raises CompileError when the dtype has no such operation.
     """
@@ -262,10 +262,10 @@ def select(w: Writer, condition: Value, yes: Value, no: Value) -> Value:
 
 
 def reduce(w: Writer, op: str, x: Value) -> Value:
-    """Returns all lanes of a vector as one number, halves upon halves."""
+    """Returns the reduction of all lanes of a vector, by repeatedly combining halves."""
     x, lanes = splat(w, x, x.lanes), x.lanes
     if lanes & (lanes - 1):
-        raise CompileError(f"a reduction over {lanes} lanes: only powers of two can be halved")
+        raise CompileError(f"a reduction over {lanes} lanes: their number must be a power of two")
     while lanes > 1:
         lanes //= 2
         x = binary(w, op, _part(w, x, 0, lanes), _part(w, x, lanes, lanes))

@@ -1,4 +1,4 @@
-"""The caches of a core, as the system tells them, or as SMELT_CACHES says."""
+"""The sizes of a core's caches, from the system or from SMELT_CACHES."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _MACS = ("hw.perflevel0.l1dcachesize", "hw.perflevel0.l2cachesize"), (
 
 
 def cache_sizes(folder: Path = _LINUX) -> tuple[int, int] | None:
-    """Returns the bytes of a core's first and second cache for data; None where nobody tells.
+    """Returns the bytes of a core's first and second data cache; None if unknown.
 
-    Raises ArgumentError when SMELT_CACHES is set and names no two sizes.
+    Raises ArgumentError when SMELT_CACHES is set and is not two sizes.
     """
     given = os.environ.get(GIVEN)
     if given is not None:
@@ -40,13 +40,13 @@ def cache_sizes(folder: Path = _LINUX) -> tuple[int, int] | None:
 
 
 def _bytes(text: str) -> int:
-    """Returns the bytes that a size such as 48K or 2M means, 0 if it means none."""
+    """Returns the bytes of a size such as 48K or 2M; 0 if the text is not a size."""
     match = re.fullmatch(r"([0-9]{1,9})([KM]?)", text.strip())
     return int(match[1]) * _UNITS[match[2]] if match else 0
 
 
 def _of_linux(folder: Path) -> Iterator[tuple[int, int]]:
-    """Yields the level and the bytes of each cache that holds data, as far as files tell."""
+    """Yields the level and the bytes of each data cache, if the system's files tell them."""
     for cache in sorted(folder.glob("index*")):
         try:
             level, kind, size = (

@@ -1,8 +1,7 @@
-"""Collectives in LLVM: calls of MPI by the addresses in the block of `mpi/native.py`.
+"""Collectives in LLVM: calls of MPI through the addresses in the block of `mpi/native.py`.
 
-Arguments are passed as int64, whatever they are: what the callee takes for an int it reads from the
-lower half of a register. The eighth and later arguments would lie on the stack; no function here
-has more than seven.
+All arguments are passed as int64: a callee that expects an int reads the lower half of the
+register. Arguments from the eighth on would be on the stack; no function here has more than seven.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from smelt.ir.program import Collective, Program, Progress, collectives
 from smelt.mpi.agreement import number_of
 from smelt.mpi.native import STATUS, SYMBOL, place_of
 
-DISAGREE = -1  # what `run` returns where the ranks do not agree on a step
+DISAGREE = -1  # what `run` returns if the ranks do not agree on a step
 
 
 def agreed_number(program: Program) -> int:
-    """Returns the number that must be the same on all ranks that make a step together."""
+    """Returns a number that must be equal on all ranks that run a step together."""
     return number_of("\n".join(part.text for part in collectives(program)))
 
 
@@ -32,7 +31,7 @@ class Calls:
         self.largest: str = writer.alloca("[2 x i64]")
 
     def disagree(self) -> str:
-        """Emits the exchange by which ranks see whether they make the same step; returns the flag
+        """Emits an exchange that shows the ranks whether all run the same step; returns the flag
         that they do not.
         """
         w = self.writer
@@ -74,7 +73,7 @@ class Calls:
                 self._call(part.function, *places, *handles, communicator, *last)
 
     def progress(self, part: Progress) -> None:
-        """Emits a look at a request, which lets MPI work."""
+        """Emits a test of a request, which lets MPI make progress."""
         request = f"ptr {self._element(self.requests, part.request)}"
         self._call("MPI_Test", request, f"ptr {self.largest}", self._status())
 

@@ -69,9 +69,9 @@ def _to_float16(w: Writer, x: Value) -> Value:
 
 
 def _round_to_odd(w: Writer, x: Value) -> Value:
-    """Returns a double as the float whose last bit is 1 unless it is exact.
+    """Returns a double rounded to odd: the float's last bit is 1 unless it is exact.
 
-    Rounding that float again, to fewer bits, cannot go wrong (Boldo and Melquiond 2008).
+    Rounding it again, to fewer bits, gives the right result (Boldo and Melquiond 2008).
     """
     near = convert(w, x, float32)
     back = convert(w, near, float64)

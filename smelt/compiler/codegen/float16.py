@@ -1,15 +1,15 @@
 """Conversions of float16 for CPUs that have no instruction for them, as LLVM text.
 
-There LLVM calls two functions of GCC's library, which a process need not have. Other CPUs never
-call them.
+For these LLVM calls two functions of GCC's library, which a process may lack. Code for other CPUs
+never calls them.
 """
 
 from __future__ import annotations
 
 from smelt.compiler.codegen.writer import Module
 
-# Half an exponent of 31 is infinity or nan; all else is a float with another bias, 2^112 off, also
-# what is subnormal.
+# A half with the exponent 31 is infinity or nan. Any other, also a subnormal, differs from a float
+# only in its bias, which is corrected by 2^112.
 _WIDEN = """
 define weak float @__extendhfsf2(half %x) nounwind {
   %half = bitcast half %x to i16
@@ -32,8 +32,8 @@ define weak float @__extendhfsf2(half %x) nounwind {
   ret float %float
 }"""
 
-# To nearest, ties to even. Below 2^-14 adding 0.5 rounds to a multiple of 2^-24, since the last bit
-# of 0.5 is that.
+# To nearest, ties to even. Below 2^-14 adding 0.5 rounds to a multiple of 2^-24, which is the last
+# bit of 0.5.
 _NARROW = """
 define weak half @__truncsfhf2(float %x) nounwind {
   %bits = bitcast float %x to i32

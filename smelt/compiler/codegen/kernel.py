@@ -1,8 +1,8 @@
 """Loop IR to LLVM IR: one method for each kind of statement, one rule for each kind of expression.
 
-A kernel becomes an internal function over its buffers' pointers. A parallel kernel's function takes
-a range of iterations besides, and has a second entry that unpacks its pointers for the thread pool.
-What a step does around its kernels is in `step.py`.
+A kernel becomes an internal function of pointers to its buffers. A parallel kernel's function also
+takes a range of iterations, and has a second entry that unpacks its pointers for the thread pool.
+`step.py` writes what a step does around its kernels.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ from smelt.ir.symbolic import is_symbolic, largest, settled
 from smelt.ir.visit import Visitor
 from smelt.mpi.native import SYMBOL
 
-# the attributes let LLVM use the widest vectors that the CPU has, which is what we ask for
+# the attributes let LLVM use the widest vectors that the CPU has, as the loops ask for
 ATTRIBUTES = 'nounwind noinline "min-legal-vector-width"="512" "prefer-vector-width"="512"'
 HELPER = ATTRIBUTES.replace("noinline", "alwaysinline")
 _LEAVES = (ir.Constant, ir.Variable, ir.Lanes)
-_ODD = r"[^\w.-]"  # what stays out of the names of functions
-STACK_BYTES = 1 << 20  # what scratch buffers of one kernel may take of a thread's stack
+_ODD = r"[^\w.-]"  # characters that names of functions do not have
+STACK_BYTES = 1 << 20  # limit for the scratch buffers of one kernel, on a thread's stack
 
 
 def emit(program: Program, entry: str = "run", threads: bool = True) -> str:
     """Returns the LLVM module of a program; it exports `entry` and `entry_block` of `step.py`.
 
-    With `threads`, parallel kernels are handed to the outside function `smelt_parallel`.
+    With `threads`, parallel kernels are passed to the external function `smelt_parallel`.
 
-    Raises CompileError when the program says something that has no machine code.
+    Raises CompileError when the program contains something that has no machine code.
     """
     return str(emitted(program, entry, threads))
 
 
 def emitted(program: Program, entry: str = "run", threads: bool = True) -> Module:
-    """Returns what `emit` does, before it is text."""
+    """Returns the module whose text `emit` returns."""
     module = Module()
     names = {
         kernel: f'@"{re.sub(_ODD, "_", kernel.name)}.{number}"'
@@ -72,9 +72,9 @@ def emitted(program: Program, entry: str = "run", threads: bool = True) -> Modul
 def emit_kernel(module: Module, kernel: ir.Kernel, name: str, is_dynamic: bool = False) -> None:
     """Adds a kernel's function to the module, and the entry for the thread pool if it is parallel.
 
-    The parameters are one pointer a buffer, no two of them to the same memory, in the order of
-    `kernel.buffers`; then the program's parameters, if it has some; then, if the kernel is
-    parallel, two numbers of iterations, begin and end.
+    The parameters are one pointer per buffer, in the order of `kernel.buffers`, no two of which
+    alias; then the program's parameters, if it has some; then, if the kernel is parallel, begin and
+    end of a range of iterations.
     """
     function = _Function(module, kernel)
     function.block(kernel.body)
@@ -118,12 +118,12 @@ class _Function(Visitor):
         self.names: dict[str, Value] = {}
         self.scratch_bytes = 0
         self.scratches: dict[ir.Buffer, Memory] = {}  # in scope, the outermost first
-        self.free: list[Memory] = []  # that others had, whose scope has ended
+        self.free: list[Memory] = []  # of scratches whose scope has ended
 
     # -- statements ------------------------------------------------------------------------------
 
     def block(self, body: tuple[ir.Statement, ...]) -> None:
-        """Writes statements in order; the names that they make end with them, and the scratches."""
+        """Writes statements in order; their names and scratches end with the block."""
         outer, count = dict(self.names), len(self.scratches)
         for statement in body:
             self.visit(statement)
@@ -164,13 +164,13 @@ class _Function(Visitor):
 
     def scratch(self, scratch: ir.Scratch) -> None:
         buffer = scratch.buffer
-        if buffer in self.pointers:  # a copy of a tile's statements
+        if buffer in self.pointers:  # declared by another copy of a tile's statements
             return
         memory = self.free_memory(buffer) or self.new_memory(buffer)
         self.scratches[buffer], self.pointers[buffer] = memory, memory.address
 
     def free_memory(self, buffer: ir.Buffer) -> Memory | None:
-        """Takes the smallest memory that is free again and large enough; None: there is none."""
+        """Takes the smallest free memory that is large enough; None if there is none."""
         type_, size = memory_type(buffer.dtype), largest(buffer.size)
         fitting = [one for one in self.free if one.type == type_ and one.size >= size]
         if not fitting:
@@ -185,7 +185,7 @@ class _Function(Visitor):
         self.scratch_bytes += size * buffer.dtype.itemsize
         if self.scratch_bytes > STACK_BYTES:
             raise CompileError(
-                f"scratch buffers take {self.scratch_bytes} bytes of stack, at most {STACK_BYTES}"
+                f"scratch buffers take {self.scratch_bytes} bytes of stack, more than {STACK_BYTES}"
             )
         return Memory(type_, size, self.writer.alloca(f"[{size} x {type_}]"))
 

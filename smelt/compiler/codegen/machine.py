@@ -1,9 +1,9 @@
-"""The machine: LLVM text to object code, object code to addresses. All of llvmlite is used here.
+"""The machine: LLVM text to object code, object code to addresses. Only this file uses llvmlite.
 
     text -> parse -> passes -> object code (bytes, may be kept on disk) -> link -> Library
 
-Linking object code runs no passes, so that code from the disk cache is ready in a millisecond. The
-code of a long text is made in parts (`parts.py`), on as many threads as there are cores.
+Linking object code runs no passes, so that code from the disk cache is ready in a millisecond. A
+long text is compiled in parts (`parts.py`), on as many threads as there are cores.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from smelt.compiler.codegen.parts import parts_of
 from smelt.compiler.cpu import AVX2, AVX512, CPU, NEON, SSE
 from smelt.errors import ArgumentError, CompileError
 
-# x86-64 by its levels, the widest first; the features that tell them, in LLVM's words: the first
-# that of its vectors
+# the levels of x86-64, the widest first, and the features that identify them, by LLVM's names; the
+# first is that of the vectors
 LEVELS: dict[str, tuple[CPU, tuple[str, ...]]] = {
     "x86-64-v4": (AVX512, ("+avx512f", "+avx512vl")),
     "x86-64-v3": (AVX2, ("+avx2", "+fma", "+f16c")),
     "x86-64-v2": (SSE, ("+sse4.2",)),
 }
-RESTRICTED = "SMELT_CPU"  # names one of them, to make code for older CPUs than this one
-SEVERAL = b"several\0"  # begins the code of several modules: of each its length, and itself
-STACK_BYTES = 16 << 20  # of a thread that makes code: some systems give little
-# what emits object code, without llvmlite's lock; None where a version of llvmlite hides it
+RESTRICTED = "SMELT_CPU"  # names a level, to make code for older CPUs than this one
+SEVERAL = b"several\0"  # begins the code of several modules; each follows, after its length
+STACK_BYTES = 16 << 20  # of a thread that compiles: some systems give little
+# emits object code, without llvmlite's lock; None if a version of llvmlite hides it
 _EMIT = getattr(getattr(ffi.lib, "_lib_handle", None), "LLVMPY_TargetMachineEmitToMemory", None)
-LEVEL = 2  # of machine code: 1 saves a tenth of the time, 0 makes code that is four times slower
+LEVEL = 2  # of optimization: 1 saves a tenth of the time, 0 makes code that is four times slower
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Target:
 def host() -> Target:
     """Returns this machine as a target, or the older CPU that SMELT_CPU names.
 
-    Raises ArgumentError when it names none, or one that can do more than this machine.
+    Raises ArgumentError when it names no level, or one that this machine does not support.
     """
     triple, features = llvm.get_process_triple(), llvm.get_host_cpu_features().flatten()
     level = os.environ.get(RESTRICTED)
@@ -85,8 +85,8 @@ def host_cpu() -> CPU:
 
 
 def cpu_of(target: Target) -> CPU:
-    """Returns what passes know of a target's CPU: of an unknown one what every one of its
-    architecture has.
+    """Returns what passes know of a target's CPU: of an unknown one, what all CPUs of its
+    architecture have.
     """
     if not target.triple.startswith(("x86_64", "i386", "i686")):
         return NEON
@@ -103,7 +103,7 @@ def llvm_version() -> str:
 
 
 def fingerprint(target: Target | None = None) -> str:
-    """Returns everything besides the text that object code depends on, for the key of a cache."""
+    """Returns everything besides the text that object code depends on, for a cache key."""
     target = target or host()
     tools = f"llvmlite {llvmlite.__version__}, llvm {llvm_version()}, level {LEVEL}"
     return f"{tools}, {target.triple}, {target.cpu}, {target.features}"
@@ -145,10 +145,10 @@ def parse(text: str, target: Target | None = None) -> llvm.ModuleRef:
 
 
 def optimise(module: llvm.ModuleRef, target: Target | None = None) -> llvm.ModuleRef:
-    """Inlines the helpers and puts stack slots into registers.
+    """Inlines the helpers and promotes stack slots to registers.
 
     That is all: vectors, tiles and the order of work are chosen before. The passes of -O2 (without
-    its vectorisers) take as long as making the machine code, and gain 1 %.
+    its vectorizers) take as long as making the machine code, and gain 1 %.
     """
     builder = create_pass_builder(_machine(target or host()), create_pipeline_tuning_options(LEVEL))
     passes = create_new_module_pass_manager()
@@ -162,7 +162,7 @@ def optimise(module: llvm.ModuleRef, target: Target | None = None) -> llvm.Modul
 
 
 def compile_object(text: str, target: Target | None = None) -> bytes:
-    """Returns the object code of LLVM text: of one module, or of several one behind another.
+    """Returns the object code of LLVM text: of one module, or of several, one after another.
 
     Raises CompileError when the text is not valid.
     """
@@ -180,12 +180,12 @@ def cores() -> int:
 
 
 def _emit_side_by_side(modules: list[llvm.ModuleRef], target: Target) -> list[bytes]:
-    """Returns the object code of each module, made on a thread of its own.
+    """Returns the object code of each module, compiled on a thread of its own.
 
-    Modules with a context and a machine of their own have nothing in common. llvmlite's lock would
-    let one of them in at a time: here it is held around all of them, so that a fork waits. No
-    garbage is collected meanwhile: on a new thread it could end the life of an object of llvmlite,
-    which would wait for the lock, and this thread for the new one.
+    Modules with their own contexts and target machines share nothing, but llvmlite's lock would
+    admit one at a time. Here it is held around all of them, so that a fork waits. Meanwhile no
+    garbage is collected: on a new thread that could free an object of llvmlite's, which would wait
+    for the lock, while this thread waits for the new one.
     """
     buffers: list[Any] = [None] * len(modules)
     problems: list[Any] = [c_char_p() for _ in modules]
@@ -211,9 +211,7 @@ def _emit_side_by_side(modules: list[llvm.ModuleRef], target: Target) -> list[by
     codes = []
     for buffer, problem in zip(buffers, problems, strict=True):
         if not buffer:
-            raise CompileError(
-                f"LLVM makes no code of the module: {(problem.value or b'').decode()}"
-            )
+            raise CompileError(f"LLVM cannot compile the module: {(problem.value or b'').decode()}")
         start, size = ffi.lib.LLVMPY_GetBufferStart(buffer), ffi.lib.LLVMPY_GetBufferSize(buffer)
         codes.append(string_at(start, size))
         ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
@@ -233,7 +231,7 @@ def _no_collection() -> Iterator[None]:
 
 
 def _objects(code: bytes) -> list[bytes]:
-    """Returns the object code of each module, of what `compile_object` returned."""
+    """Returns the object code of each module in what `compile_object` returned."""
     if not code.startswith(SEVERAL):
         return [code]
     objects, at = [], len(SEVERAL)
@@ -245,17 +243,17 @@ def _objects(code: bytes) -> list[bytes]:
 
 
 def assembly(text: str, target: Target | None = None) -> str:
-    """Returns the machine code of LLVM text as a person reads it."""
+    """Returns the machine code of LLVM text, as assembly."""
     module = optimise(parse(text, target), target)
     return _machine(target or host()).emit_assembly(module)
 
 
 class Library:
-    """Linked object code. Its addresses hold for as long as this object lives."""
+    """Linked object code. Its addresses are valid as long as this object lives."""
 
     def __init__(self, tracker: ResourceTracker, linker: LLJIT) -> None:
         self._tracker = tracker
-        # the code goes before its linker; at exit neither does, because threads may still be in it
+        # the code is freed before its linker; at exit neither is, since threads may still run it
         weakref.finalize(self, _release, tracker, linker).atexit = False
 
     def __getitem__(self, symbol: str) -> int:
@@ -284,9 +282,9 @@ def load_object(
         builder.import_symbol(name, address)
     for name in exports:
         builder.export_symbol(name)
-    # A linker of its own costs half a millisecond, and leaves nothing behind when it is dropped.
-    # JITLink puts code and constants side by side; LLVM's older linker asks the system for each,
-    # and where these lie 2 GB apart, as in a process with much data, it ends the process.
+    # A linker for each object costs half a millisecond, and leaves nothing behind when it is freed.
+    # JITLink puts code and constants next to each other. LLVM's older linker allocates them apart;
+    # if they are 2 GB apart, as in a process with much data, it aborts the process.
     linker = llvm.create_lljit_compiler(_machine(host()), use_jit_link=True)
     try:
         tracker = builder.link(linker, "smelt")

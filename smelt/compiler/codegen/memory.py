@@ -1,9 +1,9 @@
-"""Loads, stores and transposed tiles in LLVM: where an element is, and how many come at once.
+"""Loads, stores and transposed tiles in LLVM: addresses, and how many elements move at once.
 
 Addresses are `getelementptr` of a buffer's pointer. A vector of indices whose element offsets are
-base, base + 1, ... becomes one vector access; loads of elements that lie near each other in any
-other known order become some and a choice among their lanes; everything else gathers or scatters.
-Accesses promise element alignment only: what a caller passes in is aligned no better, and CPUs do
+base, base + 1, ... becomes one vector access. Loads of elements close to each other, in any other
+known order, become a few vector loads and shuffles. Everything else is a gather or a scatter.
+Accesses assume only the alignment of an element: a caller's arrays guarantee no more, and CPUs do
 not mind.
 """
 
@@ -26,11 +26,11 @@ from smelt.dtypes import bool_, int64
 from smelt.errors import CompileError
 from smelt.ir.loops import Buffer
 
-NEAR = 4  # so many vectors of neighbors at most are read in place of a gather
+NEAR = 4  # at most so many vectors are read in place of a gather
 
 
 def offset(w: Writer, buffer: Buffer, index: Sequence[Value]) -> Value:
-    """Returns how many elements lie before the one at `index`; an axis of one element adds none."""
+    """Returns the number of elements before the one at `index`; axes of one element add none."""
     total = integer(0)
     for part, extent, stride in zip(index, buffer.shape, buffer.strides, strict=True):
         if extent != 1 or part.lanes > 1:
@@ -73,10 +73,12 @@ def store(
 ) -> None:
     """Writes `value` to `index` where `mask` holds.
 
-    Raises CompileError when the value is of another dtype than the buffer.
+    Raises CompileError when value and buffer have different dtypes.
     """
     if value.dtype is not buffer.dtype:
-        raise CompileError(f"a {value.dtype.name} is stored to {buffer.name}: {buffer.dtype.name}")
+        raise CompileError(
+            f"a {value.dtype.name} is stored to {buffer.name}, which is {buffer.dtype.name}"
+        )
     place = offset(w, buffer, index)
     lanes = max([part.lanes for part in index] + [mask.lanes if mask else 1])
     bits = _to_memory(w, splat(w, value, lanes))
@@ -110,7 +112,7 @@ def _address(w: Writer, pointer: str, buffer: Buffer, place: str) -> str:
 
 
 def _addresses(w: Writer, pointer: str, buffer: Buffer, place: Value) -> str:
-    """Returns one address a lane; offsets that fit are 32-bit, twice as many to a register."""
+    """Returns one address per lane; offsets have 32 bits if they fit, twice as many a register."""
     short = buffer.size < 1 << 31
     element = "i32" if short else "i64"
     lanes = vector(element, place.lanes)
@@ -165,7 +167,7 @@ def _load_masked(w: Writer, pointer: str, buffer: Buffer, place: Value, mask: Va
 
 
 def _neighbors(w: Writer, address: str, buffer: Buffer, lanes: int, lanes_mask: str) -> str:
-    """Reads `lanes` elements from an address on, but only where the lanes_mask hold; else 0."""
+    """Reads `lanes` elements from an address on; 0 where `lanes_mask` does not hold."""
     type_, name = _vector_of(buffer, lanes)
     place = f"ptr {address}", _align(buffer), lanes_mask
     return w.call(type_, f"llvm.masked.load.{name}.p0", *place, f"{type_} zeroinitializer")
@@ -182,9 +184,9 @@ def _is_near(offsets: tuple[int, ...]) -> bool:
 def _load_near(
     w: Writer, pointer: str, buffer: Buffer, place: Value, offsets: tuple[int, ...], mask: Value
 ) -> str:
-    """Reads neighbors, several vectors of them, and picks `base + offsets[lane]` for each lane.
+    """Reads a few vectors, and picks the element `base + offsets[lane]` for each lane.
 
-    Only what is wanted is read: what lies between may belong to nobody.
+    Only these elements are read: memory between them may not be accessible.
     """
     lanes, lowest = place.lanes, min(offsets)
     wanted = [offset - lowest for offset in offsets]
@@ -199,12 +201,12 @@ def _load_near(
         result = shuffle(w, type_, result, neighbors, order)
     if len(set(wanted)) == lanes:
         return result
-    # what one lane asks for another one may get, too, that should have 0
+    # an element that one lane reads may also reach a masked lane, which must be 0
     return w.let(f"select {mask.typed}, {type_} {result}, {type_} zeroinitializer")
 
 
 def _asked_for(w: Writer, mask: Value, picks: list[int]) -> str:
-    """Returns which of a vector's elements some lane picks for which the mask holds."""
+    """Returns the mask of a vector's elements that are picked by lanes whose mask holds."""
     type_, result = mask.type, "zeroinitializer"
     askers: dict[int, list[int]] = {}
     for lane, pick in enumerate(picks):
@@ -247,10 +249,10 @@ def _store_first(w: Writer, address: str, buffer: Buffer, bits: str, mask: Value
 
 
 def _fenced(w: Writer, bits: str, type_: str, nbytes: int) -> str:
-    """Returns a vector, with its type, of which LLVM computes all lanes, wanted or not.
+    """Returns a vector, with its type, of which LLVM computes all lanes, used or not.
 
-    LLVM 22 loses an element of a shuffled, masked load where AVX-512 code wants the first two lanes
-    of it only (tests/functional/test_pooling.py, window 2, stride 3). The fence is no instruction.
+    LLVM 22 loses an element of a shuffled, masked load if AVX-512 code uses only its first two
+    lanes (tests/functional/test_pooling.py, window 2, stride 3). The fence costs no instruction.
     """
     if nbytes < 64:
         return bits
@@ -292,7 +294,7 @@ def transpose(
     Raises CompileError when a side of the tile is not a power of two.
     """
     if rows & (rows - 1) or columns & (columns - 1):
-        raise CompileError(f"a tile of {rows} x {columns} to transpose: both must be powers of two")
+        raise CompileError(f"a transposed tile of {rows} x {columns}: both must be powers of two")
     size = min(rows, columns)
     tiles = [_Tile(w, *side) for side in (source, target)]
     for row in range(0, rows, size):
@@ -306,7 +308,7 @@ def transpose(
 
 
 class _Tile:
-    """One side of a tile: lines lie `step` elements apart; its first element is found once."""
+    """One side of a tile: its lines, `step` elements apart, and the address of the first."""
 
     def __init__(
         self, w: Writer, pointer: str, buffer: Buffer, index: Sequence[Value], axis: int

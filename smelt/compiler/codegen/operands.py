@@ -1,7 +1,7 @@
 """Operands of LLVM instructions: constants, splats, and index formulas.
 
-Index arithmetic keeps what is known when the code is written (a number, an upper bound, a vector
-of the form base + lane_offsets[lane]), so that addresses stay simple and divisions cheap.
+Index arithmetic keeps what is known at compile time (a number, an upper bound, a vector of the form
+base + lane_offsets[lane]), so that addresses stay simple and divisions cheap.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from smelt.ir.symbolic import as_int
 
 
 def constant(number: bool | int | float, dtype: DType, lanes: int = 1) -> Value:
-    """Returns a number known now, in every lane."""
+    """Returns a compile-time constant, in every lane."""
     if dtype is int64 and lanes == 1:
         return integer(as_int(number))
     return splat_literal(literal(number, dtype), dtype, lanes)
@@ -38,13 +38,13 @@ def splat_literal(text: str, dtype: DType, lanes: int) -> Value:
 
 
 def splat(w: Writer, x: Value, lanes: int) -> Value:
-    """Returns a scalar in every lane; a vector, or a formula of one, is written out."""
+    """Returns a scalar in every lane, or a vector; a formula of one is written out."""
     if x.lane_offsets is not None:
         return _written(w, x, x.lane_offsets)
     if x.lanes == lanes:
         return x
     if x.lanes != 1:
-        raise CompileError(f"a vector of {x.lanes} lanes stands where {lanes} are needed")
+        raise CompileError(f"a vector of {x.lanes} lanes is given where {lanes} are needed")
     if x.is_literal:
         return splat_literal(x.text, x.dtype, lanes)._replace(upper_bound=x.upper_bound)
     wide = register_type(x.dtype, lanes)
@@ -88,7 +88,7 @@ def intrinsic(w: Writer, name: str, *operands: Value) -> str:
 
 
 def shuffle(w: Writer, type_: str, a: str, b: str, lanes: Sequence[int]) -> str:
-    """Returns the lanes of two vectors, counted through both, that are listed."""
+    """Returns the listed lanes of two vectors, which are numbered through both."""
     mask = ", ".join(f"i32 {lane}" for lane in lanes)
     return w.let(f"shufflevector {type_} {a}, {type_} {b}, <{len(lanes)} x i32> <{mask}>")
 
@@ -129,7 +129,7 @@ def fold_index(w: Writer, op: str, a: Value, b: Value) -> Value | None:
 
 
 def fold_mask(op: str, a: Value, b: Value) -> Value | None:
-    """Returns `a < b` of int64 as a mask known now, of which the first lanes hold; else None."""
+    """Returns `a < b` of int64 as a constant mask that holds in its first lanes, or None."""
     if op != "lt" or a.dtype is not int64 or a.number is None or a.lane_offsets is None:
         return None
     if b.number is None or any(b.lane_offsets or ()):
@@ -143,7 +143,7 @@ def fold_mask(op: str, a: Value, b: Value) -> Value | None:
 
 
 def _divided(op: str, a: Value, b: Value) -> Value | None:
-    """Returns a quotient or a remainder as a formula, where all lanes are known."""
+    """Returns a quotient or a remainder as a formula, if all lanes are known."""
     if a.lane_offsets is None or a.number is None or any(b.lane_offsets or ()) or not b.number:
         return None
     indices = [a.number + step for step in a.lane_offsets]

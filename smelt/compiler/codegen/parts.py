@@ -1,7 +1,7 @@
-"""A module's text in parts, which are compiled side by side and linked together.
+"""A module's text in parts, which are compiled in parallel and linked together.
 
-What kernels share, declarations and helpers that are inlined, stands in each part. Each kernel is
-in one part, with the function by which the thread pool calls it, and is hidden there instead of
+Each part contains what kernels share: declarations, and helpers that are inlined. Each kernel is in
+one part, with the function by which the thread pool calls it. Its linkage is hidden instead of
 internal, so that the step, in the first part, can call it.
 """
 
@@ -15,10 +15,10 @@ _JOB = re.compile(r'define internal void (@"[^"\n]+\.job")\(([^\n]*)\) nounwind'
 
 
 def parts_of(text: str, most: int) -> list[str]:
-    """Returns the texts of up to so many modules that together are one: only itself if it is short.
+    """Returns a module as the texts of at most `most` modules; a short one stays whole.
 
-    `text` is as `Module` writes it: blocks with blank lines between, of which the first has the
-    declarations and each other one is a function.
+    `text` is as `Module` writes it: blocks separated by blank lines, the declarations first, then
+    one block for each function.
     """
     count = min(most, len(text) // LONG)
     if count < 2:

@@ -5,13 +5,14 @@ The exported function is
     int64 run(void** table, int64 steps, const int64* advance, int64* control,
               const int64* gathers, int64 gather_count, const int64* order, int64 batch)
 
-`table` has the address of each slot that is not in the arena, and after them the arena's; then, of
-a program for any length, that of its parameters. Before each step `control[0]` is read: not 0 means
-stop. At the end `control[1]` is the number of finished steps. Before step s each gather (four
-int64: source, bytes of a row, destination, bytes from a row of the source to the next) copies the
-rows `order[s * batch], ...` of its source. After it slot k moves by `advance[k]` bytes. `advance`
-is read only if there are several steps. The result is 0, or `number + 1` of the check that fired,
-or DISAGREE of `collectives.py`, where ranks that make a step together were about to make two.
+`table` holds the address of each slot that is not in the arena, then the arena's, then, for a
+program with symbolic lengths, that of its parameters. Before each step `control[0]` is read: if it
+is not 0, the function stops. At the end `control[1]` is the number of finished steps. Before step s
+each gather (four int64: source, bytes of a row, destination, bytes from a row of the source to the
+next) copies the rows `order[s * batch], ...` of its source. After step s slot k moves by
+`advance[k]` bytes; `advance` is read only if there are several steps. The result is 0,
+or `number + 1` of the check that failed, or DISAGREE of `collectives.py` if the ranks were about to
+run different steps.
 """
 
 from __future__ import annotations
@@ -65,12 +66,12 @@ def emit_job(module: Module, name: str, buffers: int) -> None:
 def emit_step(
     module: Module, program: Program, names: Mapping[Kernel, str], entry: str, threads: bool
 ) -> None:
-    """Adds the exported function; parallel kernels run here if `threads` is False."""
+    """Adds the exported function; without `threads`, it runs parallel kernels itself."""
     _Step(module, program, names, threads).emit(entry)
 
 
 def emit_call(module: Module, name: str, entry: str) -> None:
-    """Adds `int64 name(int64 arguments[8])`: the same step, its arguments in one block."""
+    """Adds `int64 name(int64 arguments[8])`: the same step, with its arguments in one block."""
     w = Writer(module)
     operands = []
     for number, parameter in enumerate(_PARAMETERS.split(", ")):
@@ -92,7 +93,7 @@ def _runs(part: Repeat) -> bool:
 
 
 def _most_pointers(program: Program) -> int:
-    """Returns how many addresses a job is given at most."""
+    """Returns the largest number of addresses that a job takes."""
     kernels = [len(kernel.buffers) for kernel in program.kernels]
     loops = [len(part.region.bindings) + 1 for part in loops_in_chunks(program)]
     return max([*kernels, *loops], default=0)
@@ -113,8 +114,8 @@ class _Parts:
         self.writer = Writer(module)
         self.program = program
         self.names = names
-        self.shares = shares  # whether threads share what is parallel
-        self.places: dict[Slot, str] = {}  # addresses of the slots of the region that runs
+        self.shares = shares  # whether threads share parallel work
+        self.places: dict[Slot, str] = {}  # addresses of the slots of the region that is written
 
     def part(self, part: Part, step: str) -> None:
         """Writes one part of the program."""
@@ -154,7 +155,7 @@ class _Parts:
         return w.let(f"getelementptr i8, ptr {pointer}, i64 {by}")
 
     def address(self, slot: Slot, offset: int = 0) -> str:
-        """Returns the address so many bytes behind the beginning of a slot."""
+        """Returns the address `offset` bytes after the beginning of a slot."""
         w = self.writer
         if offset:
             return w.let(f"getelementptr i8, ptr {self.address(slot)}, i64 {offset}")
@@ -163,7 +164,7 @@ class _Parts:
         return self.own_address(slot)
 
     def own_address(self, slot: Slot) -> str:
-        """Returns the address of a slot that is none of a region's."""
+        """Returns the address of a slot that belongs to no region."""
         raise NotImplementedError
 
     def call(self, call: Call) -> None:
@@ -192,7 +193,7 @@ class _Chunks(_Parts):
 
     def emit(self, part: Repeat, outer: list[Slot], name: str) -> None:
         """Adds `void job(ptr* pointers, int64 begin, int64 end)`; `pointers` are the addresses of
-        the slots outside to which the loop is bound, and of the program's parameters.
+        the outer slots that the loop is bound to, and of the program's parameters.
         """
         w = self.writer
         if self.program.is_dynamic:
@@ -254,7 +255,7 @@ class _Step(_Parts):
         self.writer.call("void", "llvm.memcpy.p0.p0.i64", *operands)
 
     def find_moving(self) -> None:
-        """Lists the slots that move at all, so that a step need not look at the others."""
+        """Lists the slots that move, so that a step can skip the others."""
         w = self.writer
         w.do(f"store i64 0, ptr {self.moving_count}")
         several = w.let("icmp sgt i64 %steps, 1")

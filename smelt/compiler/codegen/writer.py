@@ -1,7 +1,7 @@
 """LLVM IR as text: types, constants, operands, and a writer with basic blocks and loops.
 
-Text is both the quickest way from Python into LLVM (no object per instruction) and what a person
-reads when a step is explained. Pointers are opaque and addressed by `getelementptr` only.
+Text is both the quickest way from Python into LLVM (no object per instruction) and what `explain`
+prints. Pointers are opaque and addressed by `getelementptr` only.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 from smelt.dtypes import DType, bfloat16, encode, float32, int64
 from smelt.ir.symbolic import formula, is_symbolic, largest
 
-# what a number of each dtype is in a register, and in memory; the 16-bit floats are only ever bits
-# here, because arithmetic on them is done in float32
+# types in a register, and in memory; 16-bit floats are only bits here, because their arithmetic is
+# done in float32
 _REGISTER = {
     "bool": "i1",
     "int32": "i32",
@@ -57,7 +57,7 @@ def suffix(type_: str) -> str:
 
 
 def literal(value: bool | int | float, dtype: DType) -> str:
-    """Returns one number as LLVM spells it; floats are written by their bits, and so exactly."""
+    """Returns a number as an LLVM literal; floats are written as their bits, and so exactly."""
     if dtype.kind == "bool":
         return "true" if value else "false"
     if dtype.kind == "int":
@@ -74,12 +74,12 @@ def literal(value: bool | int | float, dtype: DType) -> str:
 
 @lru_cache(1024)
 def ramp(stride: int, lanes: int) -> tuple[int, ...]:
-    """Returns 0, stride, 2 * stride, ... for so many lanes."""
+    """Returns 0, stride, 2 * stride, ...: one number per lane."""
     return tuple(stride * lane for lane in range(lanes))
 
 
 class Value(NamedTuple):
-    """An operand: its text, and what is known of it when the code is written.
+    """An operand: its text, and what is known of it at compile time.
 
     `lane_offsets` is not None for an index vector that is still a formula:
     `text + lane_offsets[lane]`, where the first offset is 0.
@@ -88,14 +88,14 @@ class Value(NamedTuple):
     text: str
     dtype: DType
     lanes: int = 1
-    number: int | None = None  # the value, when it is an integer known now
-    upper_bound: int | None = None  # the value is in 0..upper_bound, when that is known
+    number: int | None = None  # the value, if it is a known integer
+    upper_bound: int | None = None  # the value is in 0..upper_bound, if that is known
     lane_offsets: tuple[int, ...] | None = None
-    first_lanes: int | None = None  # of a mask: it holds in so many lanes, which are the first
+    first_lanes: int | None = None  # of a constant mask: it holds in so many first lanes
 
     @property
     def stride(self) -> int | None:
-        """What is added from lane to lane of a formula, when that is always the same."""
+        """The difference between neighboring lanes of a formula, if it is constant."""
         if self.lane_offsets is None:
             return None
         stride = self.lane_offsets[1] if len(self.lane_offsets) > 1 else 0
@@ -118,7 +118,7 @@ class Value(NamedTuple):
 
 
 def integer(number: int) -> Value:
-    """Returns an int64 that is known now, wrapped to its width, or a parameter of the program."""
+    """Returns a known int64, wrapped to its width, or a parameter of the program."""
     if is_symbolic(number):
         bound = largest(number) if number >= 0 else None
         return Value(parameter(number), int64, upper_bound=bound)
@@ -126,7 +126,7 @@ def integer(number: int) -> Value:
 
 
 def parameter(number: Any) -> str:
-    """Returns the name in every function of a number that is given when a step runs."""
+    """Returns the name, in every function, of a number that is passed when a step runs."""
     return f'%"{formula(number)}"'
 
 
@@ -137,7 +137,7 @@ def _known(number: int) -> Value:
 
 
 class Module:
-    """An LLVM module being written: its functions, and the outside functions that they call."""
+    """An LLVM module being written: its functions, and the external functions that they call."""
 
     def __init__(self) -> None:
         self.functions: list[str] = []
@@ -157,9 +157,9 @@ class Writer:
         self.lines: list[str] = []
         self.label: str = "entry"
         self.stack: list[str] = []
-        self.known: dict[str, str] = {}  # instructions that surely ran before this place
+        self.known: dict[str, str] = {}  # names of the results of instructions that have run here
         self.count: int = 0
-        self._parameters_from = 0  # the line from which on `%parameters` is known
+        self._parameters_from = 0  # the line from which on `%parameters` is defined
 
     def fresh(self, prefix: str = "v") -> str:
         """Returns a name that nothing else in the function has."""
@@ -171,9 +171,9 @@ class Writer:
         self.lines.append("  " + instruction)
 
     def let(self, instruction: str) -> str:
-        """Returns the name of an instruction's result; one that stands already is not repeated.
+        """Returns the name of an instruction's result; one that has run already is not repeated.
 
-        The instruction must depend on its operands only: loads and outside calls have their own.
+        The instruction must depend on its operands only: not a load or an external call.
         """
         name = self.known.get(instruction)
         if name is None:
@@ -181,19 +181,19 @@ class Writer:
         return name
 
     def define(self, instruction: str) -> str:
-        """Writes an instruction in any case and returns the name of its result."""
+        """Writes an instruction, even a repeated one, and returns the name of its result."""
         self.count += 1
         name = f"%v{self.count}"
         self.lines.append(f"  {name} = {instruction}")
         return name
 
     def load(self, type_: str, address: str, align: int = 0) -> str:
-        """Reads memory and returns the result; `align` 0 is the alignment that the type has."""
+        """Reads memory and returns the result; `align` 0 means the type's alignment."""
         aligned = f", align {align}" if align else ""
         return self.define(f"load {type_}, ptr {address}{aligned}")
 
     def call(self, result: str, name: str, *operands: str) -> str:
-        """Calls an outside function or an intrinsic and returns its result ("" if void).
+        """Calls an external function or an intrinsic and returns its result ("" if void).
 
         `operands` are texts with their types before them; the declaration is made from the types.
         """
@@ -219,10 +219,10 @@ class Writer:
 
     @contextmanager
     def loop(self, start: str, stop: str, step: int, *, runs: bool) -> Iterator[str]:
-        """Opens `for (i = start; i < stop; i += step)` and gives i.
+        """Opens `for (i = start; i < stop; i += step)` and yields i.
 
-        The test stands at the end of the loop; one before it is written unless `runs` says that
-        the loop surely runs once, which also says that i cannot overflow.
+        The test is at the end of the loop. There is another before the loop, unless `runs` says
+        that it runs at least once, which also says that i cannot overflow.
         """
         body, after = self.fresh("loop"), self.fresh("after")
         before = self.label
@@ -262,7 +262,7 @@ class Writer:
         self.block(after)
 
     def take_parameters(self, pointer: str) -> None:
-        """Says where the address of the program's parameters stands, if it is no argument."""
+        """Loads the address of the program's parameters, if it is not an argument."""
         self.do(f"%parameters = load ptr, ptr {pointer}")
         self._parameters_from = len(self.lines)
 

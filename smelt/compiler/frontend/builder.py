@@ -31,13 +31,13 @@ StandIns = Callable[[Tracer], Callable[[Tensor], Tensor]]  # what stands for arg
 
 
 def placeholders(tracer: Tracer) -> Callable[[Tensor], Tensor]:
-    """Returns what gives a placeholder for an argument of exactly its shape."""
+    """Returns a function that makes a placeholder of exactly an argument's shape."""
     return lambda x: tracer.placeholder(x.shape, x.dtype, x.requires_grad)
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What tracing a call gives: also what must stay as it was, and how long it took."""
+    """The result of tracing a call, with what must not change, and the time it took."""
 
     tracer: Tracer
     traced: Traced
@@ -53,18 +53,17 @@ class Builder:
         self.name = name
 
     def trace(self, call: Call, stand_ins: StandIns = placeholders) -> Trace:
-        """Traces the function as it is called, on what stands for its tensors."""
+        """Traces a call of the function, on stand-ins for its tensors."""
         warn_of_uncalled(self.function)
         start = time.perf_counter()
         closure, tracer, traced = self._settled(functools.partial(self._run, call, stand_ins))
         return Trace(tracer, traced, Guards(traced, closure), Times(time.perf_counter() - start))
 
     def _settled(self, run: Callable[[Tracer], Any]) -> tuple[Closure, Tracer, Traced]:
-        """Returns a trace that holds for later calls, too, and what it closes over.
+        """Returns a trace that also holds for later calls, and what it closes over.
 
         Raises:
-            TraceError: what the function changes while it is traced, and reads, is something else
-                for each call.
+            TraceError: the function changes and reads a value that differs for each call.
         """
         closure = Closure(self.function)
         tracer, traced = _traced(run)
@@ -84,15 +83,15 @@ class Builder:
         return closure, tracer, again
 
     def executable(self, traced: Traced, times: Times = Times()) -> Executable:  # noqa: B008
-        """Returns a trace compiled, and bound to its states."""
-        with settings(compile=False):  # what interrupts the import cannot compile: it runs eagerly
+        """Compiles a trace and binds it to its states."""
+        with settings(compile=False):  # code that interrupts the import must not compile
             # the first step loads LLVM, not the import of smelt
             from smelt.compiler.runtime.step_cache import compiled
 
         @functools.cache
         def stages() -> Stages:
             with settings(compile=False):
-                # loaded where the passes run: a step that was compiled before does without
+                # loaded when passes run: a step that was compiled before does not need it
                 from smelt.compiler.pipeline import run_pipeline
 
             return run_pipeline(traced.graph, self.name, traced.state_names())

@@ -1,15 +1,15 @@
-"""Closure: what a function reads besides its arguments, so that a change of it is noticed.
+"""Closure: what a function reads besides its arguments, so that changes are noticed.
 
-A trace takes for constant what globals, closure cells and attributes held. Which of them a function
-reads is found in its bytecode (`names_read.py`). Numbers and strings count by value, all else by
-identity; of lists, dicts and sets the items count, too. What a `Module` or an optimizer holds is
-guarded by its `fingerprint`.
+A trace takes the values of globals, closure cells and attributes as constants. Which of them a
+function reads is found in its bytecode (`names_read.py`). Numbers and strings are compared by
+value, everything else by identity, and so are the items of lists, dicts and sets. What a `Module`
+or an optimizer holds is guarded by its `fingerprint`.
 
-A name or an item that the function itself changes while it is traced, and reads, would keep its
-value from then on. So the function is traced again from what the first trace has left. If that
-changes nothing any more and gives the same (a table that is filled when it is first needed, a place
-for values that are written anew before they are read), the trace holds for all later calls; else it
-is refused. A list that the function only appends to is a side effect, which happens once.
+If a function changes a name or an item while it is traced, and also reads it, later calls would not
+change it again. So the function is traced once more, from what the first trace left behind. If that
+changes nothing and gives the same graph (the function fills a table on first use, or writes a value
+before it reads it), the trace holds for all later calls; otherwise it is an error. A list that the
+function only appends to is a side effect, which happens once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MANY_ITEMS = 3  # that a message shows
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a function reads and has changed while it was traced."""
+    """A value that a function reads, and has changed while it was traced."""
 
     source: Source
     before: Any
@@ -43,7 +43,7 @@ class Change:
 
     @property
     def place(self) -> tuple[int, str]:
-        """What it has in common with a change of the same name, or of the same container."""
+        """Identifies the name or the container that has changed."""
         return id(self.source.holder), self.source.name
 
     @property
@@ -56,13 +56,13 @@ class Change:
 
     @property
     def difference(self) -> str:
-        """What it was, and what it is."""
+        """The values before and after."""
         if self.source.kind is Kind.CONTENTS:
             return _difference(self.source.holder, self.before, self.now)
         return f"{_brief(self.before)} -> {_brief(self.now)}"
 
     def describe(self, step: str) -> str:
-        """Returns what to say when it is refused."""
+        """Returns the error text for this change."""
         name, difference = self.name, self.difference
         if self.source.kind is Kind.CONTENTS:
             what = f"changes {name} ({difference})"
@@ -83,10 +83,10 @@ class Closure:
         self._are_identical: Callable[[], bool] = lambda: False
 
     def settle(self) -> list[Change]:
-        """Is told that the trace has ended, which has run the function once.
+        """Compares values after a trace, which has run the function once.
 
         Returns:
-            What the function reads and has changed itself.
+            The values that the function reads and has changed itself.
         """
         kept: dict[Source, Any] = {}
         changes: list[Change] = []
@@ -102,7 +102,7 @@ class Closure:
         return changes
 
     def check(self) -> bool:
-        """Returns whether all that was read is what it was."""
+        """Returns whether all values that were read are unchanged."""
         try:
             if self._are_identical():
                 return True
@@ -115,13 +115,13 @@ class Closure:
         return True
 
     def change(self) -> Change | None:
-        """Returns what is not as it was, the first of it."""
+        """Returns the first value that has changed, or None."""
         pairs = ((source, before, source.read()) for source, before in self._values.items())
         return next((Change(*one) for one in pairs if not _is_same(*one[1:])), None)
 
 
 def _identity_test(values: Mapping[Source, Any]) -> Callable[[], bool]:
-    """Returns a function that tells whether all sources still give these very objects.
+    """Returns a function that tells whether all sources still give these objects.
 
     It is one Python expression, such as `h0['model'] is v0 and h1.rate is v1`: a call costs some
     20 ns a name.
@@ -156,9 +156,9 @@ def _is_same(before: Any, now: Any) -> bool:
 
 
 def are_alike(before: Any, now: Any) -> bool:
-    """Whether two traces that found `before` and left `now` went the same way from there.
+    """Whether a trace that starts from `now` does the same as one that starts from `before`.
 
-    Tensors of a trace are alike if their shapes and dtypes are: a trace cannot use another one's.
+    Traced tensors are alike if their shapes and dtypes are: a trace cannot use another one's.
     """
     pending = [(before, now)]
     while pending:
@@ -183,7 +183,7 @@ def are_alike(before: Any, now: Any) -> bool:
 def _difference(container: Any, before: tuple[Any, ...], now: tuple[Any, ...]) -> str:
     """Returns which items have changed, what they were and what they are."""
     if not isinstance(container, CONTAINERS) and not hasattr(container, "named_children"):
-        return "its elements" if isinstance(container, np.ndarray) else "which goes on by that"
+        return "its elements" if isinstance(container, np.ndarray) else "which it advances"
     old, new = _by_key(container, before), _by_key(container, now)
     differ = [key for key in old | new if not _is_same(old.get(key, _NONE), new.get(key, _NONE))]
     shown = [
@@ -194,7 +194,7 @@ def _difference(container: Any, before: tuple[Any, ...], now: tuple[Any, ...]) -
 
 
 def _by_key(container: Any, found: tuple[Any, ...]) -> dict[Any, Any]:
-    """Returns items by what they are found with: a key, a number; in a set by themselves."""
+    """Returns items by their keys or positions; those of a set by themselves."""
     if isinstance(container, dict) or not isinstance(container, CONTAINERS):  # a module's children
         half = len(found) // 2
         return dict(zip(found[:half], found[half:], strict=True))
@@ -202,7 +202,7 @@ def _by_key(container: Any, found: tuple[Any, ...]) -> dict[Any, Any]:
 
 
 class _Nothing:
-    """Stands where there is no item."""
+    """Stands for a missing item."""
 
 
 _NONE = _Nothing()

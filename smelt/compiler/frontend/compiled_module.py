@@ -1,9 +1,9 @@
-"""A compiled module: the module itself, but that calling it runs machine code.
+"""A compiled module: the module itself, except that calling it runs machine code.
 
-`smelt.compile(model)` returns another view of the same object: of a class of its own, derived from
-the module's, with the same attributes in the same dict. So parameters, `train()`, `eval()`,
+`smelt.compile(model)` returns a view of the same object: an instance of a subclass of the module's
+class, which shares the module's dict of attributes. So parameters, `train()`, `eval()`,
 `state_dict`, `isinstance`, submodules and attributes are the module's, in both directions, and a
-module that holds it holds its parameters.
+module that contains the view has its parameters.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _OF_THE_STEP = ("executables", "explain", "memory", "over", "repeat", "times", "
 
 
 def is_module(function: Any) -> bool:
-    """Returns whether compiling an object gives a view of it: where its class says so."""
+    """Returns whether compiling an object gives a view of it, as its class says."""
     return bool(getattr(type(function), "stays_itself_compiled", False))
 
 

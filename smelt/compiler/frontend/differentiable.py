@@ -1,12 +1,12 @@
 """Differentiable: a compiled function as one operation of the tape, with a compiled derivative.
 
 A call with gradients enabled returns tensors whose history is a single operation, `CompiledCall`.
-Its inputs are the arguments and the captured states. It is differentiated by the trace that the
-function was compiled from: the tape of that trace is walked, backward or forward, and what the walk
-records is compiled like any other function.
+Its inputs are the arguments and the captured states. To differentiate it, the tape of the trace
+that the function was compiled from is walked, backward or forward, and what the walk records is
+compiled like any other function.
 
-The walk is recorded with a tape of its own, so what it returns is differentiable in the same way,
-order after order.
+The walk is recorded with a tape of its own, so its results are differentiable in the same way, to
+any order.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ from smelt.tracing.walk import forward_walk, reverse_walk
 
 Function = Callable[..., list[Tensor]]
 Compile = Callable[[Function], Function]
-Numbers = Mapping[Node, Any]  # symbolic ones, by the leaves that stand for them
+Numbers = Mapping[Node, Any]  # symbolic numbers, by the leaves that stand for them
 
 
 def is_differentiable(traced: Traced, outputs: Sequence[Tensor]) -> bool:
     """Whether results can be differentiated from outside: not those of a training step.
 
-    That is one which leaves gradients behind, or changes what wants one.
+    A training step leaves gradients behind, or changes tensors that require one.
     """
     updated = {old for old, _ in traced.graph.updates}
     pairs = zip(traced.states, traced.graph.states, strict=True)
@@ -60,9 +60,9 @@ def is_differentiable(traced: Traced, outputs: Sequence[Tensor]) -> bool:
 
 
 class Differentiable:
-    """A function of tensors that is known by a trace of it.
+    """A function of tensors, given by a trace of it.
 
-    `inputs` are the traced tensors that it depends on, `outputs` what it computes of them, with
+    `inputs` are the traced tensors that it depends on, `outputs` what it computes from them, with
     their history.
     """
 
@@ -88,7 +88,7 @@ class Differentiable:
     def attach(
         self, results: Sequence[Tensor], given: Sequence[Tensor], call: CompiledCall | None = None
     ) -> None:
-        """Makes results differentiable, if an input wants a gradient: one call is their history.
+        """Makes results differentiable, if an input requires a gradient: one call is their history.
 
         Inside `vmap` the batches behind them get a history as well, for derivatives taken outside.
         """
@@ -176,7 +176,7 @@ class Evaluation:
             return self._under(current_engine(), self._values, (), used)
 
     def trace(self, numbers: Numbers, tracer: Tracer) -> tuple[list[Tensor], Any]:
-        """Writes the nodes down in another trace, whose arguments are the leaves that are used.
+        """Records the nodes in another trace, whose arguments are the leaves that are used.
 
         `numbers` are symbolic ones, by the leaves that stand for them.
         """
@@ -251,16 +251,16 @@ class CompiledCall(Op):
     def tangents(
         self, moving: tuple[int, ...], inputs: Sequence[Tensor], given: Sequence[Tensor]
     ) -> tuple[list[int], list[Tensor]]:
-        """Returns the numbers of the outputs that move when inputs `moving` do, and how."""
+        """Returns the numbers of the outputs that depend on inputs `moving`, and their tangents."""
         forward, reached = self.function.tangent(moving)
         return reached, forward([*inputs, *given])
 
 
 class BatchedCall(CompiledCall):
-    """A call inside `vmap`, as it is seen from outside: one call for each example of a batch.
+    """A call inside `vmap`, seen from outside: one call for each example of a batch.
 
-    `axes` are 0 or None for each input, as `in_axes` of `vmap`. A derivative is that of the call,
-    under `vmap`; what all examples share gets the sum of their gradients.
+    `axes` are 0 or None for each input, as `in_axes` of `vmap`. Its derivatives are those of the
+    call, under `vmap`; an input that all examples share gets the sum of their gradients.
     """
 
     def __init__(self, call: CompiledCall, axes: tuple[int | None, ...], size: int) -> None:
@@ -276,7 +276,7 @@ class BatchedCall(CompiledCall):
         inputs: Sequence[Tensor],
         cotangents: Sequence[Tensor],
     ) -> tuple[list[int], list[Tensor]]:
-        """As of the call, for batches."""
+        """Like the call's `gradients`, for batches."""
         engine, examples = self._inside(inputs)
         given = [engine.enter(x, 0) for x in cotangents]
         with using(engine):
@@ -288,7 +288,7 @@ class BatchedCall(CompiledCall):
     def tangents(
         self, moving: tuple[int, ...], inputs: Sequence[Tensor], given: Sequence[Tensor]
     ) -> tuple[list[int], list[Tensor]]:
-        """As of the call, for batches."""
+        """Like the call's `tangents`, for batches."""
         engine, examples = self._inside(inputs)
         numbered = zip(moving, given, strict=True)
         directions = [engine.enter(x, self.axes[number]) for number, x in numbered]
@@ -303,7 +303,7 @@ class BatchedCall(CompiledCall):
 
 
 def _batching_of(engine: Engine, given: Sequence[Tensor]) -> Batching | None:
-    """Returns the innermost `vmap` in whose examples given tensors differ, within this trace."""
+    """Returns the innermost `vmap`, within this trace, that maps over a given tensor."""
     while isinstance(engine, NestedEngine) and not isinstance(engine, GraphBuilder):
         if isinstance(engine, Batching) and 0 in engine.axes_of(given):
             return engine
@@ -312,9 +312,7 @@ def _batching_of(engine: Engine, given: Sequence[Tensor]) -> Batching | None:
 
 
 class WithoutDerivative(Op):
-    """A call of a step that trains: whoever differentiates its results hears that they have no
-    derivative.
-    """
+    """A call of a training step: differentiating its results raises an error that says why."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -329,7 +327,7 @@ class WithoutDerivative(Op):
 
 
 def forbid_derivatives(results: Sequence[Any], given: Sequence[Tensor], name: str) -> None:
-    """Gives the results of a call that has no derivative a history that says so."""
+    """Gives results without derivative a history that raises when it is differentiated."""
     call = WithoutDerivative(name)
     for result in results:
         if isinstance(result, Tensor) and result.dtype.is_float:
@@ -338,8 +336,8 @@ def forbid_derivatives(results: Sequence[Any], given: Sequence[Tensor], name: st
 
 
 _WITHOUT_DERIVATIVE = (
-    "{}: what a compiled step returns that trains (it changes parameters, or leaves gradients in "
+    "{}: the result of a compiled step that trains (it changes parameters, or leaves gradients in "
     "them) has no derivative. Differentiate a function that only computes, or take the derivative "
-    "inside the step; detach() what is a mere number"
+    "inside the step; detach() a result that is only reported"
 )
 _NOTHING = np.zeros((), np.float32)  # a result tuple has no value

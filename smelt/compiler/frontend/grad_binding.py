@@ -1,9 +1,8 @@
 """Gradients: what a step finds in the `.grad` of tensors, and what it leaves there.
 
 Within a step `.grad` is a value like any other and costs no memory. What matters is what crosses
-the border of a call: a gradient that the step looked at before it set one. Such a gradient is a
-state. Its memory is the step's own; whatever stands in `.grad` when a call begins is brought there
-first.
+the boundary of a call: a gradient that the step reads before it sets one. Such a gradient is a
+state. Its memory is the step's own; each call first copies what is in `.grad` to it.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from smelt.tensor import Tensor
 
 @dataclass(frozen=True, slots=True)
 class GradBinding:
-    """One tensor's `.grad` at the border of a call.
+    """One tensor's `.grad` at the boundary of a call.
 
-    `entry` is the state that holds what the step found, None when it found None or did not look
-    (`looks`); `sums` says that the step adds to it, so that None means zeros. `sets` says that the
-    step leaves `exit` behind.
+    `looks` says that the step reads it before it sets it; `entry` is the state that holds what it
+    found, None if it found None or did not look. `sums` says that the step adds to it, so that None
+    means zeros; `sets`, that it leaves `exit` behind.
     """
 
     tensor: Tensor
@@ -38,15 +37,15 @@ class GradBinding:
 
     @property
     def is_guarded(self) -> bool:
-        """Whether the trace holds only for a `.grad` that is there, or is not, as it was."""
+        """Whether the trace holds only if a `.grad` is present, or absent, as it was."""
         return self.looks and not self.sums
 
     def check(self) -> bool:
-        """Returns whether a `.grad` is there now just if there was one."""
+        """Returns whether a `.grad` is present now if and only if it was."""
         return (self.tensor._grad is None) == (self.entry is None)
 
     def enter(self) -> None:
-        """Brings what stands in `.grad` to the state that the step reads."""
+        """Copies what is in `.grad` to the state that the step reads."""
         found, entry = self.tensor._grad, self.entry
         if entry is None or found is entry:
             return
@@ -54,5 +53,5 @@ class GradBinding:
         self.tensor._grad = entry
 
     def leave(self) -> None:
-        """Puts into `.grad` what the function leaves there when it sets one."""
+        """Sets `.grad` to what the function leaves there."""
         self.tensor._grad = self.exit

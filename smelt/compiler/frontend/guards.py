@@ -1,9 +1,9 @@
-"""Guards: what a traced step took for constant besides its arguments, checked at every call.
+"""Guards: what a trace took as constant besides the arguments, checked at every call.
 
-A step is compiled for the settings of its modules and optimizers, for a `.grad` that was there or
-was not, for values that Python looked at while it was traced, for NumPy arrays that it used, and
-for what the names that it reads stood for (`closure.py`). What was traced without gradients does
-not serve a call with them.
+A step is compiled for the settings of its modules and optimizers, for the presence or absence of a
+`.grad`, for values that Python read while it was traced, for NumPy arrays that it used, and for the
+values of the names that it reads (`closure.py`). A trace without gradients does not serve a call
+with them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Guards:
         self._values = traced.values
 
     def check(self) -> bool:
-        """Returns whether what the trace depends on is now as it was then."""
+        """Returns whether everything that the trace depends on is unchanged."""
         version = guards.version()
         if version != self._version:
             self._hold, self._version = self._fingerprints() == self._settings, version
@@ -57,7 +57,7 @@ class Guards:
         )
 
     def change(self) -> str:
-        """Returns what is not as it was when the step was traced, in words; "" for none."""
+        """Returns what has changed since the step was traced, in words; "" for nothing."""
         change = self._closure.change()
         if change is not None:
             return (

@@ -1,8 +1,8 @@
 """Lengths: the axes of a step's arguments whose extents change from call to call.
 
-The user names them (`compile(step, dynamic=...)`), or calls show them: where calls differ in the
-extents of some axes and in nothing else, these change. `template.py` makes a version for all their
-lengths.
+The user names them (`compile(step, dynamic=...)`), or calls show them: if calls differ in the
+extents of some axes and in nothing else, these axes change. `template.py` makes one version for all
+their lengths.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from smelt.tensor import Tensor
 Axes = Mapping[int, str]  # the names of the extents of some axes
 NamedAxes = tuple[tuple[str, tuple[tuple[int, str], ...]], ...]  # of arguments, by their names
 _NONE: Axes = {}
-SEEN = 2  # different lengths that a step has met before it is compiled for all
+SEEN = 2  # different lengths that a step has had before it is compiled for all
 
 
 def as_axes(function: Callable[..., Any], given: Mapping[str, Axes] | bool) -> NamedAxes | bool:
     """Returns the dynamic axes that a user names, checked against the function's parameters; or
-    whether they are looked for.
+    whether to look for them.
 
     Raises:
         ArgumentError: there is no such parameter, or axes have no names.
@@ -42,7 +42,9 @@ def as_axes(function: Callable[..., Any], given: Mapping[str, Axes] | bool) -> N
         if name not in parameters:
             near = difflib.get_close_matches(name, parameters, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(parameters)}"
-            raise ArgumentError(f"compile: dynamic={name!r} is no argument of the function; {hint}")
+            raise ArgumentError(
+                f"compile: dynamic={name!r}: the function has no such argument; {hint}"
+            )
         for axis, length in axes.items():
             if (
                 not is_whole_number(axis)
@@ -78,11 +80,11 @@ class Lengths:
 
 
 def lengths_of(signature: Signature, axes: Sequence[Axes]) -> Lengths | None:
-    """Returns the lengths of a call, or None where one is so short that it is a case of its own,
-    or axes of one name differ, or there are none.
+    """Returns the lengths of a call; None if there are none, if axes of one name differ, or if one
+    is so short that it is a special case.
 
     Args:
-        signature: that of the call.
+        signature: the call's.
         axes: the dynamic axes of each of its tensors.
     """
     found: dict[str, int] = {}

@@ -17,17 +17,17 @@ LIMIT = 1 << 20  # row numbers that are drawn ahead for one native call
 
 
 def as_rows(data: Any) -> Tensor:
-    """Returns a tensor of what `over` is given.
+    """Returns an argument of `over` as a tensor.
 
     Raises:
-        ArgumentTypeError: it is a loader, a data set or something else that is no array.
+        ArgumentTypeError: it is a loader, a data set or something else that is not an array.
     """
     is_array = isinstance(data, (Tensor, np.ndarray, list, tuple)) or hasattr(data, "__array__")
     if not (is_array or hasattr(data, "__dlpack__")):
         kind = type(data).__name__
         raise ArgumentTypeError(
             f"over: takes tensors and arrays, got a {kind}. Write step.over(x, y, batch_size=...) "
-            "with all rows; a loader gives its batches to the step: for batch in loader: "
+            "with all rows; with a loader, call the step for each batch: for batch in loader: "
             "step(*batch)"
         )
     return as_tensor(data)
@@ -47,7 +47,7 @@ def common_rows(tensors: list[Tensor]) -> int:
 def runs(
     rows: int, size: int, epochs: int, generator: Generator | None, drop_last: bool
 ) -> Iterator[tuple[np.ndarray, int, int]]:
-    """Yields (row numbers, steps, rows a step): runs of equal batches, as long as they can be."""
+    """Yields (row numbers, steps, rows per step): the longest runs of equal batches."""
     full, remainder = divmod(rows, size)
     ends = remainder > 0 and not drop_last
     for orders in _orders(rows, epochs, generator):
@@ -86,7 +86,7 @@ def shuffled_rows(rows: int, generator: Generator, epochs: int = 1) -> np.ndarra
 
 
 def checked_order(order: Any, rows: int) -> np.ndarray:
-    """Returns the row numbers that a user gave; raises when they are none, or not of the data."""
+    """Returns the row numbers that a user gave; raises when they are not rows of the data."""
     given = np.asarray(order)
     if given.ndim != 1 or given.dtype.kind not in "iu":
         raise ArgumentError(
@@ -109,7 +109,7 @@ def stacked(results: list[Any]) -> Any:
 
 
 def joined(results: list[Any], name: str) -> Any:
-    """Returns the stacked results of several runs, one behind the other.
+    """Returns the stacked results of several runs, one after the other.
 
     Raises ShapeError when the smaller last batches gave results of another shape.
     """

@@ -1,8 +1,8 @@
 """Names read: the globals, closure cells, attributes and items that a function reads.
 
-Its bytecode is followed (`stack_walk.py`), with what names, attributes and items lead to: into the
-functions, methods and modules that are called, but not into Smelt's own or into libraries. Of a
-list, set or dict it is also found whether the function reads what is in it, or only writes there.
+Its bytecode is followed (`stack_walk.py`), and so are the functions, methods and modules that it
+calls through names, attributes and items, except those of Smelt and of libraries. For a list, set
+or dict it is also found whether the function reads its contents, or only writes to it.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ from smelt.compiler.frontend.stack_walk import (
     walk,
 )
 
-MANY_CALLS = 20  # a function that is called with more different arguments is not told them all
-MANY_BYTES = 1 << 24  # a larger array is data, too
-DEEP = 20  # calls within calls, until which a function learns what it is called with
-MADE_ANEW = (GetSetDescriptorType, MethodDescriptorType, WrapperDescriptorType)  # by each look
-_OF_MODULES = frozenset(["_buffers", "_hooks"])  # a module says itself when these change
-# methods of containers that give nothing back, and such as give what was in them
+MANY_CALLS = 20  # with more different arguments, a function is followed without them
+MANY_BYTES = 1 << 24  # a larger array is data, and is not watched
+DEEP = 20  # of nested calls: beyond, a function is followed without its arguments
+MADE_ANEW = (GetSetDescriptorType, MethodDescriptorType, WrapperDescriptorType)  # by each access
+_OF_MODULES = frozenset(["_buffers", "_hooks"])  # a module reports their changes itself
+# methods of containers that return nothing, and those that return items
 _WRITING = frozenset(
     "append appendleft extend extendleft insert update clear remove discard add sort reverse rotate"
     " move_to_end subtract difference_update intersection_update symmetric_difference_update"
@@ -76,7 +76,7 @@ _OPERATORS = frozenset(
     if name.startswith("__") and not hasattr(object, name)
 )
 _LISTING = frozenset("keys values items copy".split())
-# functions that look at a container's own items, and such as give these out again
+# functions that only look at their arguments, and those that pass on the items of containers
 _LOOKING: dict[Any, Use] = {len: Use.ITEMS, bool: Use.ITEMS, isinstance: Use.IDENTITY}
 _LOOKING |= dict.fromkeys((id, type, callable, hasattr), Use.IDENTITY)
 _GIVING = (enumerate, zip, reversed, iter, list, tuple)
@@ -100,9 +100,9 @@ class _Reader:
     def __init__(self) -> None:
         self.sources: dict[tuple[int, str], Source] = {}  # by holder and name
         self.used: set[int] = set()  # ids of the containers that are read
-        self._used_wholly: dict[int, Any] = {}  # those of which all is read, however deep
+        self._used_wholly: dict[int, Any] = {}  # those that are read with everything in them
         self._names: dict[int, tuple[str, str]] = {}  # of containers, by id: name and owner
-        self._done: dict[Any, Any] = {}  # what has been visited, by id, which so stays its own
+        self._done: dict[Any, Any] = {}  # visited values, by id, which keeps them alive
         self._operators: dict[type, list[FunctionType]] = {}
         self._pending: list[Any] = []
         self._results: dict[Any, tuple[Known, Frame]] = {}  # of functions that were followed
@@ -121,7 +121,7 @@ class _Reader:
             self._visit(self._pending.pop())
 
     def _visit(self, value: Any) -> None:
-        """Collects what a value leads to that is read: a function's names, a container's items."""
+        """Collects what is read through a value: a function's names, a container's items."""
         if not leads_on(value) or self._is_done(value):
             return
         if isinstance(value, (FunctionType, MethodType, LocalFunction, functools.partial)):
@@ -132,9 +132,9 @@ class _Reader:
             self._object(value)
 
     def _is_done(self, value: Any) -> bool:
-        """Returns whether a value has been visited; it counts as such from now on."""
+        """Returns whether a value has been visited, and marks it as visited."""
         key: Any = id(value)
-        if isinstance(value, MethodType):  # which is made anew by each look
+        if isinstance(value, MethodType):  # which is made anew by each access
             key = id(value.__func__), id(value.__self__)
         elif isinstance(value, LocalFunction):
             key = id(value.code), id(value.frame)
@@ -158,7 +158,7 @@ class _Reader:
             self._pending += [MethodType(method, value) for method in self._operators_of(value)]
 
     def _operators_of(self, value: Any) -> list[FunctionType]:
-        """Returns the methods that operators call of an object of the user's."""
+        """Returns the user's methods that operators call on an object."""
         kind = type(value)
         if kind not in self._operators:
             found = [static(value, name) for name in _OPERATORS if hasattr(kind, name)]
@@ -172,12 +172,12 @@ class _Reader:
         self._pending += items(value)
 
     def _contents(self, container: Any) -> None:
-        """Adds what is in a container to what is read; a tuple cannot change."""
+        """Adds the contents of a container to the sources; a tuple cannot change."""
         if not isinstance(container, tuple) and len(container) <= MANY_ITEMS:
             self._add(Source(Kind.CONTENTS, container, *self._names.get(id(container), ("", ""))))
 
     def _named(self, value: Any, name: str, owner: str) -> None:
-        """Remembers how to call a container, and the containers in it."""
+        """Remembers names for a container, and for the containers in it."""
         if isinstance(value, ATOMS) or id(value) in self._names:
             return
         self._names[id(value)] = name, owner
@@ -227,7 +227,7 @@ class _Reader:
         if method is not None:
             return Known((method,))
         if found is UNDEFINED or isinstance(found, MADE_ANEW) or own is not value:
-            return NOTHING  # what is made anew by each look, as an array's shape, is no setting
+            return NOTHING  # each access makes it anew, like an array's shape: it is no setting
         if name == "training":
             return Known((getattr(value, name),))
         guarded = hasattr(value, "fingerprint")
@@ -253,7 +253,7 @@ class _Reader:
         return Known(tuple(found), (*value.taken_from, *_containers(value)))
 
     def unpacked(self, value: Known, count: int) -> list[Known]:
-        """Returns what `count` names may be to which a value is assigned."""
+        """Returns what each of `count` names may be to which a value is unpacked."""
         self.read(Known(value.objects), Use.ITEMS)
         alike = [x for x in _containers(value) if len(x) == count]
         columns = list(zip(*alike, strict=True)) or [()] * count
@@ -261,7 +261,7 @@ class _Reader:
         return [Known(column, taken_from) for column in columns]
 
     def made(self, parts: Iterable[Any]) -> tuple[Any, ...]:
-        """Returns a tuple of what a function puts together; of the same parts the same tuple."""
+        """Returns a tuple that a function builds; from the same parts, the same tuple."""
         kept = tuple([self.made(x) if type(x) is tuple else x for x in parts])
         return self._tuples.setdefault(tuple(map(id, kept)), kept)
 
@@ -289,7 +289,7 @@ class _Reader:
             self._pending += _containers(value)
 
     def iterated(self, value: Known) -> None:
-        """Notes that a function iterates over a value; an iterator goes on by that."""
+        """Notes that a function iterates over a value; this advances an iterator."""
         self.read(value, Use.ITEMS)
         for x in value.objects:
             if isinstance(x, Iterator) and not is_users(static(x, "__next__")):
@@ -305,7 +305,7 @@ class _Reader:
             self._watch(value)
 
     def _watch(self, value: Any) -> None:
-        """Adds an object that a trace may not change, unless it leaves the same each time."""
+        """Adds an object that a trace must not change, unless each trace leaves the same."""
         names = self._names.get(id(value), ("", ""))
         self.used.add(id(value))
         self._add(Source(Kind.CONTENTS, value, *names, guarded_elsewhere=True))
@@ -339,7 +339,7 @@ class _Reader:
     def _container_method(
         self, container: Any, callee: Known, arguments: list[Known], named: dict[str, Known]
     ) -> Known:
-        """A method of a container."""
+        """Returns what a method of a container may return."""
         itself = Known((container,), callee.taken_from)
         if callee.method in _TAKING:
             key, *others = arguments or [NOTHING]
@@ -418,7 +418,7 @@ class _Reader:
         arguments: list[Known],
         named: dict[str, Known],
     ) -> dict[str, Known]:
-        """Returns what a function's parameters may be; what has none is given away."""
+        """Returns what a function's parameters may be; arguments without one count as read."""
         positional = code.co_varnames[: code.co_argcount]
         names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         given = defaults | dict(zip(positional, arguments, strict=False)) | named
@@ -433,7 +433,7 @@ class _Reader:
         return {name: value for name, value in bound.items() if name not in others}
 
     def _followed(self, frame: Frame) -> Known:
-        """Returns what a function returns; follows it where that has not been done."""
+        """Returns what a function returns; follows it if that has not been done."""
         if self._depth >= DEEP or self._calls.get(frame.code, 0) >= MANY_CALLS:
             self._forget_arguments(frame)
         names = tuple(sorted((name, value.key) for name, value in frame.names.items()))
@@ -456,14 +456,14 @@ class _Reader:
         return frame.returned
 
     def _forget_arguments(self, frame: Frame) -> None:
-        """Gives away what a function is called with, but for the object whose method it may be."""
+        """Drops a function's arguments, which count as read, except the object of a method."""
         first = frame.code.co_varnames[:1]
         for name, value in list(frame.names.items()):
             if (name,) != first or len(value.objects) != 1:
                 self.read(frame.names.pop(name), Use.ALL)
 
     def _operator(self, value: Any, name: str, arguments: list[Known]) -> Known:
-        """A method that an operator calls, of an object of the user's."""
+        """Follows the method that an operator calls on an object of the user's class."""
         found = static(value, name)
         if not is_users(found):
             return NOTHING
@@ -473,7 +473,7 @@ class _Reader:
 
 
 def _method(found: Any, value: Any, name: str) -> MethodType | None:
-    """Returns the method of an object that an attribute of its class is, if it is one."""
+    """Returns an attribute of an object's class as a bound method, if it is a function."""
     if isinstance(found, classmethod):
         return MethodType(found.__func__, value if isinstance(value, type) else type(value))
     is_own = name in getattr(value, "__dict__", {})

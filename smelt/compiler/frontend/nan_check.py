@@ -1,10 +1,9 @@
-"""What runs a compiled step while `smelt.settings(check_nan=True)` holds.
+"""Runs a compiled step under `smelt.settings(check_nan=True)`.
 
-The machine code is the same as ever. Before a step the states that it changes are copied; after it
-one pass looks for numbers in them, and in the results, that were finite and are not. Only if there
-are any, the very step is run again by NumPy, from the copies, operation by operation
-(`control/run_graph.py`), to find the operation that made them. Copying and looking are compiled
-functions of their own.
+The machine code is the same. Before a step, the states that it changes are copied; after it, they
+and the results are searched for numbers that are no longer finite. Only if there are any, the same
+step is run again in NumPy, from the copies, operation by operation (`control/run_graph.py`), to
+find the operation that made them. Copying and searching are compiled functions of their own.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class CheckedExecutable:
-    """Runs an executable, and raises NumericsError where it makes what is not finite.
+    """Runs an executable, and raises NumericsError if it makes a number that is not finite.
 
     After the error all states, and every `.grad`, are as before the step.
     """
@@ -64,7 +63,7 @@ class CheckedExecutable:
         return [], list
 
     def _write_verdict(self, tracer: Tracer) -> tuple[list[Tensor], Any]:
-        """Counts the states in which something is not finite that was."""
+        """Counts the states in which a number was finite and is not."""
         total = None
         for state, copy in self._pairs():
             if state.dtype.is_float:
@@ -76,7 +75,7 @@ class CheckedExecutable:
     # --- running ----------------------------------------------------------------------------------
 
     def exclusively(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """As of the executable."""
+        """Like the executable's method."""
         return self.executable.exclusively(function, *arguments)
 
     def run_once(self, arguments: Sequence[Tensor]) -> Any:
@@ -103,9 +102,9 @@ class CheckedExecutable:
         batches: Batches | None,
         outputs: list[np.ndarray],
     ) -> None:
-        """Runs steps natively, a slice at a time, after which the states are looked at.
+        """Runs steps natively, in slices, and checks states and results after each slice.
 
-        If these made something that is not finite, they are run again, one by one.
+        If a slice made something that is not finite, its steps are run again, one by one.
         """
         self.exclusively(self._run_many, arguments, steps, batches, outputs)
 
@@ -173,8 +172,8 @@ class CheckedExecutable:
         gradients: list[tuple[Tensor, Tensor | None]],
         step: int | None = None,
     ) -> None:
-        """Runs the step again by NumPy and raises what it finds; else the step counts as it was,
-        since it was given the infinities that it returns.
+        """Runs the step again in NumPy and raises what it finds. If it finds nothing, the step
+        counts as it was: the infinities that it returns were given to it.
         """
         after = [state.stored.copy() for state in self._states.values()]
         left = [(tensor, tensor._grad) for tensor, _ in gradients]
@@ -204,7 +203,7 @@ class CheckedExecutable:
         return given
 
     def _reached(self) -> list[tuple[Node, str]]:
-        """Returns what a step delivers, and how it is called."""
+        """Returns the results and new states of a step, with their names."""
         outputs, step = self.traced.graph.outputs, self.name
         counts = [f"result {number} of {len(outputs)}" for number in range(1, len(outputs) + 1)]
         names = [f"{count if len(outputs) > 1 else 'the result'} of {step}" for count in counts]
@@ -216,7 +215,7 @@ class CheckedExecutable:
         return f"the state {name}" if name else f"a state of shape {node.shape}"
 
     def _raise_first(self, births: Births, values: Mapping[Node, Any], when: str) -> None:
-        """Raises the error of the first operation whose numbers reached something."""
+        """Raises the error of the first operation whose numbers reached a result or a state."""
         found: list[tuple[Birth, str]] = []
         for node, name in self._reached():
             birth = births.of(values[node])
@@ -240,6 +239,6 @@ class CheckedExecutable:
 
 
 _ONLY_NATIVELY = (
-    "{} is not finite, and it is when NumPy computes the step: it lies so near the largest number "
-    "of its dtype that the order of a sum decides. Make the numbers smaller"
+    "{} is not finite, but it is when NumPy computes the step: it is so close to the largest "
+    "number of its dtype that the order of a sum decides. Make the numbers smaller"
 )

@@ -1,8 +1,8 @@
 """Residuals: which values of a forward pass are kept for the backward pass.
 
-The backward pass reads values of the forward pass. Leaves (arguments, states, constants) it has
-anyway. Of the others each is kept, unless it is computed by a few cheap elementwise operations from
-values that are kept or given, and keeping those takes less memory.
+The backward pass reads values of the forward pass. Leaves (arguments, states, constants) are
+available anyway. Any other value is kept, unless a few cheap elementwise operations compute it from
+values that are kept or available, and keeping those takes less memory.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def choose_residuals(gradients: Iterable[Node], cotangents: Iterable[Node]) -> l
     read |= set(gradients)
     border = [node for node in order if node in read and node not in backward]
     kept: dict[Node, None] = {}
-    for node in sorted(border, key=_bytes, reverse=True):  # what is large may give what is small
+    for node in sorted(border, key=_bytes, reverse=True):  # small values may follow from large ones
         for needed in _cheapest(node, kept):
             kept[needed] = None
     return [node for node in order if node in kept]
 
 
 def _cheapest(node: Node, kept: Iterable[Node]) -> Sequence[Node]:
-    """Returns what must be kept besides, so that a node is there: it, or what it is computed of."""
+    """Returns what else must be kept to have a node: itself, or what it is computed from."""
     needed: dict[Node, None] = {}
     cost, seen, stack = 0, {*kept}, [node]
     while stack:

@@ -1,4 +1,4 @@
-"""The runner of an executable: itself, or what checks it."""
+"""The runner of an executable: itself, or a wrapper that checks it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Make = Callable[[Traced], Executable]  # compiles a trace
 
 
 def runner(executable: Executable, make: Make) -> Any:
-    """Returns what runs an executable under the present settings: with `check_nan` what checks it,
-    for which `make` compiles.
+    """Returns what runs an executable under the current settings: with `check_nan`, a wrapper that
+    checks it, for which `make` compiles.
     """
     if not current.check_nan:
         return executable

@@ -1,8 +1,8 @@
-"""Same trace: whether two traces of a function say the same, and what the first one left behind.
+"""Same trace: whether two traces of a function are equal, and what the first one left behind.
 
 A function that fills a table when it first needs an entry is traced a second time, with the table
-filled (`builder.py`). A tensor in there that depends on no input belongs to the first
-trace; it is computed now, and is a tensor like any other from then on.
+filled (`builder.py`). A tensor in the table that depends on no input belongs to the first trace; it
+is computed now, and is an ordinary tensor from then on.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Computed = list[tuple[Tensor, Node]]  # tensors that were traced, with their nod
 
 
 def compute_constants(changes: Iterable[Change], traced: Traced) -> Computed:
-    """Computes the traced tensors that a function has put into what it reads, where no input of the
-    trace is needed for that: neither an argument nor a state, such as that of a generator.
+    """Computes the traced tensors that a function has stored in what it reads, if they depend on no
+    input of the trace: neither an argument nor a state, such as a generator's.
     """
     found: Computed = []
     pending, seen = [change.now for change in changes], set()
@@ -41,7 +41,7 @@ def compute_constants(changes: Iterable[Change], traced: Traced) -> Computed:
             array = _computed(value.stored)
             if array is not None:
                 found.append((value, value.stored))
-                value._data, value.shape = array, array.shape  # that of a node may be symbolic
+                value._data, value.shape = array, array.shape  # a node's shape may be symbolic
     return found
 
 
@@ -67,11 +67,11 @@ def _computed(root: Node) -> np.ndarray | None:
 
 
 def is_same_trace(first: Traced, second: Traced, computed: Computed) -> bool:
-    """Returns whether two traces say the same, where the second one finds tensors that were
-    computed in place of what they were computed of.
+    """Returns whether two traces are equal, if computed tensors in the second one count as the
+    nodes of the first one that they were computed from.
 
-    The graphs are compared, and what else there is: the captured tensors, the `.grad` of each, what
-    the function returns besides tensors.
+    The graphs are compared, and also the captured tensors, the `.grad` of each, and what the
+    function returns besides tensors.
     """
     given = {id(tensor): node for tensor, node in computed}
     states = [id(tensor) for tensor in second.states]
@@ -92,9 +92,9 @@ def is_same_trace(first: Traced, second: Traced, computed: Computed) -> bool:
 
 
 def _canonical(graph: Graph, numbers: dict[Any, int]) -> tuple[Any, ...]:
-    """Returns what makes graphs equal: the numbers of what they compute.
+    """Returns the value numbers of what a graph computes, which equal graphs share.
 
-    What has been seen before, in whichever graph, has the number that it had then.
+    A node that is equal to an earlier one, in either graph, has the same number.
     """
     known: dict[Node, int] = {}
     for kind, leaves in (("argument", graph.arguments), ("state", graph.states)):

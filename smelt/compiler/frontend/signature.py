@@ -18,9 +18,9 @@ Signature = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The arguments of a call, taken apart.
+    """The arguments of a call, flattened.
 
-    `leaves` are all of them in order, `tensors` those that are data. With `named` the tree holds
+    `leaves` are all of them in order, `tensors` those that are data. If `named`, the tree holds
     positional and keyword arguments.
     """
 
@@ -56,7 +56,7 @@ def flatten_call(arguments: tuple[Any, ...], options: dict[str, Any]) -> Call:
 
 
 def without_data(call: Call) -> Call:
-    """Returns a call that can be rebuilt with other tensors, and keeps none of its own."""
+    """Returns a call that can be rebuilt with other tensors, and holds none of its own."""
     leaves = [leaf if is_static(leaf) else None for leaf in call.leaves]
     return replace(call, leaves=leaves, tensors=[])
 

@@ -15,14 +15,14 @@ import numpy as np
 from smelt.compiler.frontend.stack_walk import Known
 from smelt.tensor import Tensor
 
-MANY_ITEMS = 1000  # a longer list is data, and its items are not looked at
+MANY_ITEMS = 1000  # a longer list is data, and its items are not compared
 # the stand-ins for lists and dicts in `collections` are Python code like the user's
 LIBRARIES = frozenset(["smelt", "numpy", *sys.stdlib_module_names]) - {"collections"}
-FIXED = (ModuleType, type, BuiltinFunctionType)  # nobody gives their names to something else
+FIXED = (ModuleType, type, BuiltinFunctionType)  # their names are not expected to change
 ATOMS = (bool, int, float, complex, str, bytes, type(None), np.generic)
 CONTAINERS = (list, tuple, dict, set, deque, bytearray)
 UNDEFINED = object()
-NO_VALUE = (AttributeError, KeyError, ValueError)  # what reading raises where there is none now
+NO_VALUE = (AttributeError, KeyError, ValueError)  # what reading raises if there is no value now
 
 
 class Kind(Enum):
@@ -38,9 +38,9 @@ class Kind(Enum):
 class Source:
     """Where a function reads a value, and who owns it.
 
-    What is guarded elsewhere needs no guard here: what a module holds is in its fingerprint, and
-    the tracer knows which arrays it has used. Not `is_read` are the contents of a list, set or dict
-    that the function leads to without reading them.
+    A source that is `guarded_elsewhere` needs no guard here: what a module holds is in its
+    fingerprint, and the tracer knows which arrays it has used. `is_read` is False for the contents
+    of a list, set or dict that the function reaches without reading them.
     """
 
     kind: Kind
@@ -55,7 +55,7 @@ class Source:
         return self.kind.value.format(holder, self.name)
 
     def read(self) -> Any:
-        """Returns the value; UNDEFINED where there is none now."""
+        """Returns the value; UNDEFINED if there is none now."""
         try:
             match self.kind:
                 case Kind.ITEM:
@@ -71,10 +71,10 @@ class Source:
 
 
 def items(container: Any) -> tuple[Any, ...]:
-    """Returns what is in a list, tuple, set or dict, of this also the keys.
+    """Returns the contents of a list, tuple, set or dict, for a dict with the keys.
 
-    Of a module that is its children with their names, of an array its bytes. An iterator is never
-    what it was.
+    For a module, these are its children with their names; for an array, its bytes. The contents of
+    an iterator are never equal.
     """
     if isinstance(container, dict):
         return (*container, *container.values())
@@ -96,7 +96,7 @@ def entries(container: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def items_at(container: Any, key: Known) -> list[Any]:
-    """Returns what may stand at a key of a container: all its items where the key is not known."""
+    """Returns what may be at a key of a container: all its items if the key is not known."""
     known = [x for x in key.objects if isinstance(x, (str, int, float))]
     if len(known) == 1 == len(key.objects):
         place = known[0]
@@ -107,11 +107,11 @@ def items_at(container: Any, key: Known) -> list[Any]:
             place += len(container)
         return [item for number, item in entries(container) if number == place]
     found = [item for _, item in entries(container)]
-    return found if isinstance(container, dict) else [*found, container]  # which serves for a slice
+    return found if isinstance(container, dict) else [*found, container]  # for a slice
 
 
 def _made_by(container: dict[Any, Any]) -> list[Any]:
-    """Returns the like of what a dict makes for a key that is missing."""
+    """Returns an example of what a defaultdict makes for a missing key."""
     kind = getattr(container, "default_factory", None)
     return [_EMPTY[kind]] if kind in (list, dict, set, deque) else []
 
@@ -129,7 +129,7 @@ def listed(container: Any, method: str) -> tuple[Any, ...]:
 
 
 def leads_on(value: Any) -> bool:
-    """Whether something is read through a value that can change, other than a tensor's contents."""
+    """Whether something that can change is read through a value, except a tensor's contents."""
     return not isinstance(value, (*ATOMS, *FIXED, Tensor))
 
 
@@ -147,7 +147,7 @@ def static(value: Any, name: str) -> Any:
 
 
 def itself(value: Any) -> Any:
-    """Returns an object, and of what `super()` gives the object behind it."""
+    """Returns an object; for a `super()`, the object behind it."""
     is_super = type(value) is super
     return value.__self__ if is_super else value
 
@@ -170,7 +170,7 @@ def is_built_in(method: Any) -> bool:
 
 
 def is_library(module: str | None) -> bool:
-    """Whether a module is Smelt's or another library's, into which nobody looks."""
+    """Whether a module is Smelt's or another library's, which is not followed."""
     return (module or "").split(".")[0] in LIBRARIES
 
 
@@ -185,7 +185,7 @@ def inner_function(value: Any) -> Any:
 
 
 def defaults_of(function: FunctionType) -> dict[str, Known]:
-    """Returns what a function's parameters are where a call does not give them."""
+    """Returns the values of a function's parameters that a call may leave out."""
     code, given = function.__code__, function.__defaults__ or ()
     names = code.co_varnames[code.co_argcount - len(given) : code.co_argcount]
     pairs = dict(zip(names, given, strict=True)) | (function.__kwdefaults__ or {})
@@ -193,5 +193,5 @@ def defaults_of(function: FunctionType) -> dict[str, Known]:
 
 
 def owner_of(value: Any) -> str:
-    """Returns what a message says of the object that an attribute belongs to."""
+    """Returns the name, for messages, of the object that an attribute belongs to."""
     return getattr(value, "__name__", None) or f"a {type(value).__name__}"

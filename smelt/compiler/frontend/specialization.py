@@ -20,9 +20,8 @@ from smelt.tracing.engine import context
 class Specialization:
     """One executable, and the calls that it serves.
 
-    `run` runs one step of it; if its results can be differentiated and gradients are enabled, it
-    gives them a history.
-    `run_checked` does the same with `check_nan`.
+    `run` runs one step; if its results can be differentiated and gradients are enabled, it gives
+    them a history. `run_checked` does the same with `check_nan`.
     """
 
     signature: Signature
@@ -31,8 +30,8 @@ class Specialization:
     executable: Executable
     run: Callable[[Sequence[Tensor]], Any]
     run_checked: Callable[[Sequence[Tensor]], Any]
-    split: SplitExecutable | None  # what `run` gives results a history with, if it does
-    wants_history: bool  # whether the results would have one eagerly
+    split: SplitExecutable | None  # gives the results of `run` a history, if they have one
+    wants_history: bool  # whether the results would have a history eagerly
 
     def are_tracked(self, arguments: Sequence[Tensor]) -> bool:
         """Returns whether results of a call with these arguments would have a history eagerly."""
@@ -41,8 +40,8 @@ class Specialization:
         )
 
     def marked(self, result: Any, arguments: Sequence[Tensor]) -> Any:
-        """Returns the results of a call; one that eagerly had a history, and has none, gets one
-        that says so when somebody follows it.
+        """Returns the results of a call; those that have no history, but would have one eagerly,
+        get one that raises when it is differentiated.
         """
         if self.split is None and self.are_tracked(arguments):
             name = self.executable.name

@@ -21,8 +21,8 @@ from smelt.locks import reentrant_lock
 from smelt.settings import settings
 from smelt.tensor import Tensor
 
-MANY = 8  # executables from which on a step warns about endless recompilation
-CAPACITY = 32  # executables that a step keeps; the one made longest ago goes first
+MANY = 8  # executables after which a step warns about endless recompilation
+CAPACITY = 32  # executables that a step keeps; the oldest is dropped first
 
 
 class SpecializationCache:
@@ -42,7 +42,7 @@ class SpecializationCache:
         self.traces: int = 0
         self._all: list[Specialization] = []
         self._templates: list[Template] = []
-        self._is_static = False  # whether the step wants to know its lengths
+        self._is_static = False  # whether the step needs concrete lengths
         self._last: Specialization | None = None  # of the last call, if it can be found quickly
         self._lock = reentrant_lock()
 
@@ -61,14 +61,14 @@ class SpecializationCache:
 
     @property
     def times(self) -> list[Times]:
-        """What each version took to make."""
+        """The seconds that each version took to compile."""
         return [version.executable.times for version in self._versions()]
 
     def _versions(self) -> list[Specialization | Template]:
         return [*self._all, *self._templates]
 
     def _executables(self) -> list[Executable]:
-        """Returns those of all versions, of one for any length that of each length."""
+        """Returns the executables of all versions, those of a template for each length."""
         found = [entry.executable for entry in self._all]
         for template in self._templates:
             found += [entry.executable for entry in template.instances.values()]
@@ -122,7 +122,7 @@ class SpecializationCache:
     # --- one for any length -----------------------------------------------------------------------
 
     def _serving(self, call: Call) -> Specialization | None:
-        """Returns a specialization of a new template, or None where the lengths of the call do not
+        """Returns a specialization of a new template, or None if the lengths of the call do not
         change.
         """
         if settings.current.check_nan or self.dynamic is False:
@@ -143,7 +143,7 @@ class SpecializationCache:
             made = self._make(call)  # or it fails, too, and says so
             warn(
                 f"{self.name} cannot be compiled for all lengths, so each has a version of its own "
-                f"(dynamic=False says so from the start): {problem}"
+                f"(dynamic=False does so from the start): {problem}"
             )
             return made
 
@@ -158,7 +158,7 @@ class SpecializationCache:
         return template.instance(call, self._exactly)
 
     def _instance(self, call: Call) -> Specialization | None:
-        """Returns what a template has for a call, made if need be; None where none serves it."""
+        """Returns a template's specialization for a call, or None if no template serves it."""
         for template in self._templates:
             found = template.instance(call, self._exactly)
             if found is not None:
@@ -173,7 +173,7 @@ class SpecializationCache:
             return self._exact(call.signature) or self._make(call)
 
     def traced(self, call: Call) -> Traced:
-        """Returns the trace of a call, for whoever compiles it elsewhere."""
+        """Returns the trace of a call, to be compiled elsewhere."""
         return self._builder.trace(call).traced
 
     # --- making one -------------------------------------------------------------------------------
@@ -197,22 +197,22 @@ class SpecializationCache:
         return made
 
     def runner(self, executable: Executable) -> Any:
-        """Returns what runs an executable under the present settings."""
+        """Returns what runs an executable under the current settings."""
         return runner(executable, self._builder.executable)
 
     def run_many(
         self, executable: Executable, arguments: list[Tensor], steps: int, *where: Any
     ) -> None:
-        """Runs steps natively under the present settings; `where` as of an executable's own."""
+        """Runs steps natively under the current settings; for `where` see the executable's own."""
         executable.check_steady(steps)
-        if steps:  # no step changes nothing, not even for a child forked meanwhile
+        if steps:  # 0 steps change nothing, not even in a child forked meanwhile
             self.runner(executable).run_many(arguments, steps, *where)
 
     def _run_checked(self, executable: Executable) -> Callable[[Sequence[Tensor]], Any]:
         return lambda arguments: self.runner(executable).run_once(arguments)
 
     def _derivative(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Returns a function that differentiates this one, compiled."""
+        """Returns a function that computes derivatives of this step, compiled."""
         cache = SpecializationCache(function, f"{self.name}_derivative", None)
 
         def run(*given: Tensor) -> Any:
@@ -231,7 +231,7 @@ class SpecializationCache:
             )
 
     def _warn_of_many(self, signature: Signature) -> None:
-        """Warns of the ninth version and so on, not counting those for any length."""
+        """Warns about the ninth version, the 17th and so on, not counting templates."""
         count = self.traces - len(self._templates)
         if count and count % MANY == 0:
             warn(
@@ -240,7 +240,7 @@ class SpecializationCache:
             )
 
     def _difference(self, signature: Signature) -> str:
-        """Names what is new in a call against the nearest version, the latest of the near ones."""
+        """Says how a call differs from the nearest version, the latest of several."""
         versions = list(reversed(self._versions()))
         if not versions:
             return "first call"

@@ -1,13 +1,13 @@
-"""Split executables: steps whose results can be differentiated from outside, in two halves.
+"""Split executables: a step whose results are differentiated outside, as two executables.
 
-The first gradient splits forward and backward pass in two. The forward pass then returns residuals
-besides its results: values that the backward pass reads (`residuals.py`). From there on each call
-runs this one. Who never asks for a gradient never pays for one.
+The first gradient splits the step into a forward and a backward pass. This forward pass returns
+residuals besides its results: values that the backward pass reads (`residuals.py`). From then on
+each call runs it. A step whose gradient is never taken costs nothing extra.
 
-Both halves are made from one trace. If that has symbolic lengths, so have they, and they serve
-every length for which what they asked of the symbols comes out as it did. The others, and whatever
-but the plain gradient is wanted (derivatives of gradients, tangents, another result's gradient), go
-back to the trace of the very call.
+Both halves are made from one trace. If it has symbolic lengths, so have they, and they serve every
+length for which all conditions on the symbols have the same outcome. For other lengths, and for
+anything but the plain gradient (derivatives of gradients, tangents, another result's gradient), the
+trace of exactly that call is used.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ Make = Callable[[Traced], Executable]
 @dataclass(frozen=True, slots=True)
 class Halves:
     """Forward and backward pass, for gradients of outputs `numbers` by the inputs that `needs`
-    marks. `reached` are those that have one, `used` what the backward pass reads of inputs,
-    residuals and cotangents, one behind the other.
+    marks. `reached` are those that have a gradient; `used` are the positions that the backward pass
+    reads in the list of inputs, residuals and cotangents.
     """
 
     numbers: tuple[int, ...]
@@ -59,9 +59,7 @@ class Halves:
 
 
 class Splitting:
-    """Splits a trace in two halves when the first gradient is asked for, which decides what they
-    give.
-    """
+    """Splits a trace into two halves, for the first gradient that is asked for."""
 
     def __init__(self, function: Differentiable, traced: Traced, make: Make) -> None:
         self.function = function
@@ -99,7 +97,7 @@ class Splitting:
 
 
 def splitting_of(step: Trace, builder: Builder, derivative: Compile) -> Splitting | None:
-    """Returns what splits a trace; None where its results cannot be differentiated from outside.
+    """Returns what splits a trace; None if its results cannot be differentiated from outside.
 
     `derivative` compiles a function that differentiates the step.
     """
@@ -202,7 +200,7 @@ class SplitAtLengths(SplitExecutable):
     Args:
         splitting: that of the template, whose trace has symbolic lengths.
         plain: the template's executable at these lengths.
-        at: returns a template's executable at these lengths, or None where it does not serve them.
+        at: returns a template's executable at these lengths, or None if it does not serve them.
         exactly: returns the function of a call with given arguments, from a trace of that call.
     """
 
@@ -217,10 +215,10 @@ class SplitAtLengths(SplitExecutable):
         self._at = at
         self._exactly = exactly
         self._halves: Halves | None = None
-        self._are_placed = False  # whether the halves have been asked about these lengths
+        self._are_placed = False  # whether the halves have been looked up for these lengths
 
     def halves(self) -> Halves | None:
-        """Returns the template's halves at these lengths; None where they are made for others."""
+        """Returns the template's halves at these lengths; None if they serve only others."""
         made = self.splitting.halves
         if made is not None and not self._are_placed:
             forward, backward = self._at(made.forward), self._at(made.backward)
@@ -230,7 +228,7 @@ class SplitAtLengths(SplitExecutable):
         return self._halves
 
     def serving(self, numbers: tuple[int, ...], needs: tuple[bool, ...]) -> Halves | None:
-        """As of any; `check_nan` checks a trace of exactly these lengths."""
+        """Like the base class's; `check_nan` needs a trace of exactly these lengths."""
         return None if current.check_nan else super().serving(numbers, needs)
 
     def whole(self, inputs: Sequence[Tensor]) -> Differentiable:
@@ -239,7 +237,7 @@ class SplitAtLengths(SplitExecutable):
 
 
 class SplitCall(CompiledCall):
-    """A call of which forward and backward pass were compiled apart."""
+    """A call whose forward and backward pass were compiled separately."""
 
     def __init__(self, split: SplitExecutable, residuals: list[Tensor] | None) -> None:
         super().__init__(split.splitting.function)
@@ -253,7 +251,7 @@ class SplitCall(CompiledCall):
         inputs: Sequence[Tensor],
         cotangents: Sequence[Tensor],
     ) -> tuple[list[int], list[Tensor]]:
-        """As of any call, but from residuals where no derivative of the gradients is wanted."""
+        """Like `CompiledCall`'s, but from residuals if gradients need no derivative."""
         is_last = not context.grad_enabled and isinstance(current_engine(), Eager)
         halves = self.split.serving(numbers, needs) if is_last else None
         if halves is None:
@@ -266,7 +264,7 @@ class SplitCall(CompiledCall):
     def tangents(
         self, moving: tuple[int, ...], inputs: Sequence[Tensor], given: Sequence[Tensor]
     ) -> tuple[list[int], list[Tensor]]:
-        """As of any call."""
+        """Like `CompiledCall`'s."""
         return CompiledCall(self.split.whole(inputs)).tangents(moving, inputs, given)
 
 

@@ -1,12 +1,12 @@
 """Stack walk: what a function's bytecode does with the objects that it reads.
 
-CPython runs a function on a stack of values. The walk runs it on a stack of what these values may
-be (`Known`), once through the code and again while it learns more about local names. It tells a
-`Reader` which names are looked up, what is called with what, and which values are *read*: computed
-with, compared, iterated, returned or given away. Assigning to an item, or a method such as `append`
-that gives nothing back, is no read.
+CPython runs a function on a stack of values. The walk interprets it abstractly, on a stack of what
+these values may be (`Known`): once through the code, and again while it learns more about local
+names. It tells a `Listener` which names are looked up, what is called with what, and which values
+are *read*: computed with, compared, iterated, returned or passed on. Assigning to an item is not a
+read, nor is a method such as `append` that returns nothing.
 
-Where an instruction is none that the walk knows, all that is on the stack is read.
+At an instruction that the walk does not know, everything on the stack counts as read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Known:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What two values have in common that may be the same."""
+        """Equal for values of which the same is known."""
         return tuple(map(id, self.objects)), tuple(map(id, self.taken_from)), self.method
 
 
@@ -45,7 +45,7 @@ NOTHING = Known()  # a value of which nothing is known
 
 
 class Use(Enum):
-    """How much of a value is read: only which one it is, its own items, or theirs, too."""
+    """How much of a value is read: only its identity, its own items, or theirs, too."""
 
     IDENTITY = 1
     ITEMS = 2
@@ -80,7 +80,7 @@ class Frame:
 
 
 class Listener(Protocol):
-    """What the walk asks, and tells."""
+    """What the walk asks, and what it tells."""
 
     def global_name(self, namespace: dict[str, Any], name: str) -> Known:
         """Returns what a global name stands for."""
@@ -101,10 +101,10 @@ class Listener(Protocol):
         """Returns what iterating over a value may give."""
 
     def unpacked(self, value: Known, count: int) -> list[Known]:
-        """Returns what `count` names may be to which a value is assigned."""
+        """Returns what each of `count` names may be to which a value is unpacked."""
 
     def made(self, parts: Iterable[Any]) -> tuple[Any, ...]:
-        """Returns a tuple of what a function puts together; of the same parts the same tuple."""
+        """Returns a tuple that a function builds; from the same parts, the same tuple."""
 
     def changed_in_place(self, value: Known) -> bool:
         """Returns whether `value += other` would change the value itself."""
@@ -144,13 +144,13 @@ def walk(frame: Frame, listener: Listener) -> None:
 
 
 class StackWalk:
-    """One way through the code."""
+    """One pass through the code."""
 
     def __init__(self, frame: Frame, listener: Listener) -> None:
         self._frame = frame
         self._listener = listener
         self._stack: list[Known] = []
-        self._waiting: dict[int, list[Known]] = {}  # stacks of jumps, by where they lead
+        self._waiting: dict[int, list[Known]] = {}  # stacks of jumps, by their targets
         self._is_reachable = True
         self._keywords: tuple[str, ...] = ()
 
@@ -161,9 +161,9 @@ class StackWalk:
             self._step(step)
 
     def _arrive(self, offset: int) -> None:
-        """Brings the stack of a jump to here together with the one that is here already."""
+        """Merges the stack of a jump to this place with the current stack."""
         other = self._waiting.get(offset)
-        if not self._is_reachable:  # by a jump, or as a handler of errors: whose stack is not known
+        if not self._is_reachable:  # except by a jump, or as an exception handler (stack unknown)
             self._stack = list(other or [])
             self._is_reachable = True
         elif other is not None and len(other) == len(self._stack):
@@ -213,7 +213,7 @@ class StackWalk:
         return [self._pop() for _ in range(count)][::-1]
 
     def _push_twice(self, value: Known, step: dis.Instruction) -> None:
-        """Pushes a value, and NULL beside it where the instruction prepares a call."""
+        """Pushes a value, and NULL after it if the instruction prepares a call."""
         self._stack.append(value)
         if step.opname == "LOAD_METHOD" or (step.opname != "LOAD_NAME" and _pushes_null(step)):
             self._stack.append(NOTHING)
@@ -344,7 +344,7 @@ class StackWalk:
         self._compute(1, (arg & 0xFF) + (arg >> 8) + 1)
 
     def _sequence(self, step: dis.Instruction) -> None:
-        """A tuple or list that is written down: it may be taken apart again."""
+        """A tuple or list display, which may be unpacked again."""
         parts = self._pops(step.arg or 0)
         if any(len(part.objects) > 1 or part.method for part in parts):
             for part in parts:
@@ -420,7 +420,7 @@ _ENDS = frozenset(
     " RERAISE".split()
 )
 _JUMPS = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)
-# What else there is: how many values it pushes. Those that it pops are read.
+# Other instructions, by how many values they push. The values that they pop are read.
 _PUSHED = dict.fromkeys(
     "BINARY_OP UNARY_INVERT UNARY_NEGATIVE UNARY_POSITIVE UNARY_NOT COMPARE_OP IS_OP TO_BOOL"
     " BUILD_SET BUILD_MAP BUILD_CONST_KEY_MAP BUILD_STRING BUILD_SLICE FORMAT_VALUE FORMAT_SIMPLE"

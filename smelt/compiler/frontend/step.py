@@ -96,7 +96,7 @@ def compile(
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `compile` was told about a step."""
+    """The options of `compile`."""
 
     donate: tuple[int, ...]
     max_traces: int | None
@@ -135,12 +135,12 @@ class CompiledStep:
         return CompiledStep(self.function, self.options)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CompiledStep:
-        """A step of the copied function: of a module or a method that of the copied module."""
+        """A step of the copied function; for a module or its method, of the copied module."""
         function = copy.deepcopy(self.function, memo)
         return CompiledStep(function, self.options)
 
     def __reduce__(self) -> Any:
-        """Pickles a decorated function by its name, others by the function; compiled anew there."""
+        """Pickles a decorated function by its name, others by the function; no machine code."""
         path = getattr(self, "__qualname__", "")
         if path and _found(getattr(self, "__module__", None), path) is self:
             return path
@@ -155,7 +155,7 @@ class CompiledStep:
         return CompiledStep(bound, self.options)
 
     def __getattr__(self, name: str) -> Any:
-        """As of the function: a compiled module has parameters, can be set to `eval()`, ..."""
+        """Attributes of the function: a compiled module has parameters, `eval()`, ..."""
         if name == "function":  # not made yet, by unpickling
             raise AttributeError(name)
         return getattr(self.function, name)
@@ -199,7 +199,7 @@ class CompiledStep:
         return self._delivered(self.function(*positional, **named))
 
     def _delivered(self, result: Any) -> Any:
-        """Returns the result of an eager call, about which the engine has been told."""
+        """Returns the result of an eager call, after telling the engine about it."""
         tensors = [leaf for leaf in tree.flatten(result)[0] if isinstance(leaf, Tensor)]
         current_engine().note_delivered(tensors, f"a result of {self.name}")
         return result
@@ -275,7 +275,7 @@ class CompiledStep:
             parts = runs(rows, batch_size, epochs, generator, drop_last)
         if drop_last and taken < batch_size:
             raise ShapeError(
-                f"over: {rows} rows make no batch of {batch_size}, and drop_last is set"
+                f"over: {rows} rows are too few for a batch of {batch_size}, and drop_last is set"
             )
         return joined([self._run_batches(tensors, *part) for part in parts], self.name)
 
@@ -283,7 +283,7 @@ class CompiledStep:
         if current_engine().writes_graph:
             raise TraceError(
                 f"{self.name}.over: shuffle=True inside a compiled step, where the order of the "
-                "rows would be that of the trace for ever. Call over outside, or give the step "
+                "rows would be fixed by the trace. Call over outside, or give the step "
                 "rows that are shuffled: x[smelt.randperm(len(x))]"
             )
         return Generator(int(randint(0, 1 << 62, ())))
@@ -320,7 +320,7 @@ class CompiledStep:
     def explain(self, stage: str = "summary") -> Text:
         """Returns a text that shows what a step does and where its time goes.
 
-        Of several versions it is the one that ran most steps.
+        Of several versions it shows the one that ran most steps.
 
         Args:
             stage: "summary" (one page with the cost of every kernel), "traced" and "graph"
@@ -337,17 +337,17 @@ class CompiledStep:
         return Text(report().explain(self.name, version, versions, stage))
 
     def memory(self) -> Memory:
-        """Returns the bytes that the version that ran most steps needs; the peak is exact."""
+        """Returns the bytes needed by the version that ran most steps; the peak is exact."""
         return self.executables.most_used.memory()
 
     @property
     def traces(self) -> int:
-        """How many versions were made so far; a budget that tests may hold."""
+        """How many versions were made so far; a test may set a limit."""
         return self.executables.traces
 
     @property
     def times(self) -> list[Times]:
-        """Seconds that making each version took, the oldest first."""
+        """Seconds that compiling each version took, the oldest first."""
         return self.executables.times
 
 
@@ -366,7 +366,7 @@ class BoundSteps(dict[str, CompiledStep]):
 
 
 def _bound_steps_of(instance: Any) -> BoundSteps:
-    """Returns those of an object; a shallow copy, which shares attributes, gets its own."""
+    """Returns an object's compiled methods; a copy that shares its attributes gets its own."""
     attributes = getattr(instance, "__dict__", None)
     if attributes is None:
         raise ArgumentError(
@@ -380,7 +380,7 @@ def _bound_steps_of(instance: Any) -> BoundSteps:
 
 
 def _found(module: str | None, path: str) -> Any:
-    """Returns what stands under a qualified name in a module, or None."""
+    """Returns what a qualified name in a module refers to, or None."""
     found: Any = sys.modules.get(module or "")
     for name in path.split("."):
         found = getattr(found, name, None)
@@ -388,14 +388,12 @@ def _found(module: str | None, path: str) -> Any:
 
 
 def runs_eagerly() -> bool:
-    """Returns whether a compiled step is called as the function that it is: in a trace, and where
-    the settings say so.
-    """
+    """Returns whether a compiled step just calls its function: in a trace, or by the settings."""
     return not (settings.current.compile and isinstance(current_engine(), Eager))
 
 
 def whole_number(what: str, value: Any, least: int) -> int:
-    """Returns a count that a user gave; raises ArgumentError when it is none."""
+    """Returns a count that a user gave; raises ArgumentError when it is not one."""
     if isinstance(value, Tensor) or not is_whole_number(value) or value < least:
         shown = described(value) if isinstance(value, Tensor) else repr(value)
         raise ArgumentError(f"{what} must be a whole number, at least {least}, got {shown}")
@@ -403,7 +401,7 @@ def whole_number(what: str, value: Any, least: int) -> int:
 
 
 def report() -> Any:
-    """Returns the module behind `explain`; like the back end it is loaded when it is needed."""
+    """Returns the module behind `explain`; like the back end it is loaded on first use."""
     from smelt.compiler.report import explain as report
 
     return report

@@ -1,9 +1,8 @@
 """Templates: one version of a step for every length that the compiler treats alike.
 
-A template is compiled with a symbolic number (`ir/symbolic.py`) where the extent of a dynamic axis
-stands. It serves each length for which everything that the compiler asked of that number comes out
-as it did, with the bits of the step for exactly that length: it is the same program, with other
-numbers in it.
+A template is compiled with a symbolic number (`ir/symbolic.py`) in place of the extent of a dynamic
+axis. It serves each length for which every condition on that number has the same outcome, and gives
+the bits of the version for exactly that length: it is the same program, with other numbers in it.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from smelt.tracing.engine import context, enable_grad
 if TYPE_CHECKING:
     from smelt.compiler.frontend.guards import Guards
 
-CAPACITY = 4096  # lengths that a template remembers; the one made longest ago goes first
+CAPACITY = 4096  # lengths that a template remembers; the oldest is dropped first
 Exactly = Callable[[Call], Specialization]
 
 
@@ -48,10 +47,10 @@ class Template:
         questions: symbolic.Guards,
         splitting: Splitting | None,
     ) -> None:
-        self.signature = signature  # with names in the place of the extents of `axes`
+        self.signature = signature  # with names in place of the extents of `axes`
         self.axes = axes  # the dynamic ones of each tensor
         self.executable = executable
-        # the step, or the compiler, wanted to know
+        # the step, or the compiler, needed the number itself
         self.is_for_one_length: bool = questions.is_settled
         self.instances: dict[tuple[int, ...], Specialization] = {}  # by lengths
         self.guards: Guards = traced.guards
@@ -61,7 +60,7 @@ class Template:
         self._placements: dict[Executable, Placement] = {}
 
     def instance(self, call: Call, exactly: Exactly) -> Specialization | None:
-        """Returns what serves a call, made if need be, or None if this template does not serve it.
+        """Returns the specialization for a call, or None if this template does not serve it.
 
         `exactly` returns a version for exactly the lengths of a call.
         """
@@ -124,11 +123,11 @@ class Template:
 def make_template(
     builder: Builder, call: Call, axes: Sequence[Axes], derivative: Compile
 ) -> Template | None:
-    """Returns a template for the lengths of a call, or None where it has none.
+    """Returns a template for the lengths of a call, or None if it has none.
 
     Args:
-        builder: that of the step.
-        call: the one that is there; its lengths are the samples.
+        builder: the step's.
+        call: the present one; its lengths are the samples.
         axes: the dynamic axes of each of its tensors.
         derivative: compiles a function that differentiates the step.
     """
@@ -154,7 +153,7 @@ def make_template(
 
 
 class Placement:
-    """Puts a program for any length at one: evaluates the formulas of its symbols."""
+    """Places a template's program at one length: evaluates the formulas of its symbols."""
 
     def __init__(self, guards: symbolic.Guards, executable: Executable) -> None:
         traced = executable.traced

@@ -32,7 +32,7 @@ from smelt.tracing.origin import current_origin
 if TYPE_CHECKING:
     from smelt.ops.op import Op, Type
 
-MANY_NODES = 20_000  # operations from which on a trace says that it has grown long
+MANY_NODES = 20_000  # operations at which a trace warns that it is long
 
 
 class Accumulates(Exception):
@@ -51,7 +51,7 @@ class Tracer(GraphBuilder):
         self.arguments: list[Node] = []
         self.numbers: dict[tuple[str, DType], tuple[Any, Tensor]] = {}
         self.placeholders: list[Tensor] = []
-        self._differentiated: set[int] = set()  # ids of arguments that want a gradient
+        self._differentiated: set[int] = set()  # ids of arguments that require a gradient
         self.outputs: list[Tensor] = []
         self.versions: dict[int, int] = {}  # of the states when the trace ended, by id
         self.states: dict[int, tuple[Tensor, Node]] = {}
@@ -65,7 +65,7 @@ class Tracer(GraphBuilder):
         self._arrays: dict[int, tuple[weakref.ref[np.ndarray], bytes]] = {}
         self._values: dict[int, tuple[Tensor, bytes]] = {}
         self._refusal: TraceError | None = None
-        self._last_ordered: tuple[Node, ...] = ()  # the collective before, if there is one
+        self._last_ordered: tuple[Node, ...] = ()  # the previous collective, if there is one
 
     # --- the engine's verbs ----------------------------------------------------------------------
 
@@ -140,8 +140,8 @@ class Tracer(GraphBuilder):
             self._looked.setdefault(id(tensor), (tensor, tensor._grad))
 
     def note_value(self, tensor: Tensor, what: str) -> None:
-        """Remembers that Python looked at the value of a concrete tensor: while it has another one,
-        what is written here does not hold.
+        """Remembers that Python looked at the value of a concrete tensor: the trace holds only for
+        that value.
         """
         state = self.states.get(id(tensor))
         if state is not None and self.current[id(tensor)] is not state[1]:
@@ -149,8 +149,8 @@ class Tracer(GraphBuilder):
         self._values[id(tensor)] = (tensor, tensor.stored.tobytes())
 
     def note_refusal(self, error: TraceError) -> None:
-        """Remembers that Python was refused a value: had it caught that, it would have gone on
-        otherwise than with the value.
+        """Remembers that Python was refused a value: a function that catches the error may go on
+        differently than with the value.
         """
         self._refusal = self._refusal or error
 
@@ -208,7 +208,7 @@ class Tracer(GraphBuilder):
         return graph
 
     def _warn_of_lost_gradients(self, graph: Graph) -> None:
-        """Warns where backward() found a gradient for an argument, which nobody reads."""
+        """Warns if backward() found a gradient for an argument, and nothing reads it."""
         found = [(n, x, x._grad) for n, x in enumerate(self.placeholders, 1) if x._grad is not None]
         computed = set(graph.nodes()) if found else set()
         for number, x, gradient in found:
@@ -256,7 +256,7 @@ class Tracer(GraphBuilder):
         return node
 
     def _check_no_shared_memory(self) -> None:
-        """Raises when a state that changes lies in the same memory as another captured tensor."""
+        """Raises when a state that changes shares memory with another captured tensor."""
         owners: dict[int, list[Tensor]] = {}
         for tensor, _ in self.states.values():
             owners.setdefault(id(base_buffer(tensor.stored)), []).append(tensor)
@@ -280,8 +280,8 @@ def trace(
 ) -> Traced:
     """Runs `function` under a new trace.
 
-    It returns the tensors to compute, and what rebuilds its result from them. Who wants to go on in
-    this trace gives the tracer.
+    `function` returns the tensors to compute, and what rebuilds its result from them. To use the
+    trace afterwards, pass a tracer.
     """
     tracer = tracer or Tracer()
     try:
@@ -318,8 +318,8 @@ _MEMORY_SHARED = (
 )
 _GRADIENT_LOST = (
     "backward() inside the compiled step reaches tensor {} of its arguments, of shape {}, which "
-    "wants a gradient: it ends with the step, and so does that of whatever the argument was "
-    "computed from. Do all in one step, return x.grad, or give the step x.detach()"
+    "requires a gradient: its gradient is lost when the step ends, and so is that of whatever the "
+    "argument was computed from. Do all in one step, return x.grad, or pass x.detach() to the step"
 )
 _LONG_TRACE = (
     f"the step has more than {MANY_NODES} operations and will take long to compile: is there a "

@@ -1,4 +1,4 @@
-"""Methods that a step names and does not call, such as `opt.step` without its brackets."""
+"""Methods that a step names and does not call, such as `opt.step` without its parentheses."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from smelt.location import warn
 
 __all__ = ["warn_of_uncalled"]
 
-# whose call is the whole of a line
+# methods that are called on a line of their own
 METHODS = frozenset({"backward", "eval", "requires_grad_", "step", "train", "zero_", "zero_grad"})
 
 
 def warn_of_uncalled(function: Callable[..., Any]) -> None:
-    """Warns of lines that only look a method up: `loss.backward` for `loss.backward()`."""
+    """Warns about lines that only name a method: `loss.backward` for `loss.backward()`."""
     code = getattr(getattr(function, "forward", function), "__code__", None)
     if not isinstance(code, CodeType):
         return

@@ -1,8 +1,8 @@
-"""A violated check: which value it found, worked out after a compiled step has refused its data.
+"""A violated check: which value it found, worked out after a compiled step has rejected its data.
 
-Machine code counts violations and no more, so that a step that is right pays for nothing else. When
-it has refused to go on, nothing has changed yet: arguments and states are what they were, and the
-operations behind the check are applied to them once more, eagerly.
+Machine code only counts violations, so that a step without any pays for nothing else. When it
+stops, nothing has changed yet: arguments and states are as before, and the operations behind the
+check are applied to them once more, eagerly.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["found_by_check"]
 
 
 def found_by_check(traced: Traced, number: int, arguments: Sequence[Tensor]) -> str:
-    """Returns a line about the first value that a check has refused; "" where that is not known.
+    """Returns a line about the first value that a check has rejected; "" if it is not known.
 
     Args:
         traced: the step.

@@ -7,6 +7,6 @@ from smelt.ops.op import Op
 
 
 def applied(op: Op, x: Node, **attributes: object) -> Node:
-    """Returns an operation of one node, as if it had been traced where that was."""
+    """Returns an operation on a node, as if it had been traced at the same place."""
     kind = op.infer(x, **attributes)
     return Node(op, (x,), attributes, kind.shape, kind.dtype, x.origin)

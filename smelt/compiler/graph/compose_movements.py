@@ -1,10 +1,10 @@
-"""Composed movements: what is cut, joined and cut again becomes one cut or one joint.
+"""Composed movements: slices of slices or concatenations become one slice or concatenation.
 
     before: concatenate(slice(c, 63, 64), slice(c, 0, 63))  with  c = concatenate(x[63:64], x[0:63])
     after:  concatenate(x[62:64], x[0:62])
 
-An inlined movement is an expression of its reader's. Without this each link of a chain of rotations
-would ask for two elements of the link before.
+An inlined movement becomes a part of its reader's expression. Without this pass each link of a
+chain of rotations would read two elements of the link before.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Cut:
         return Cut(self.source, begin, shape, _normal(shape, gaps))
 
     def joined(self, other: Cut, axis: int) -> Cut | None:
-        """Returns the part that both make if `other` goes on along an axis where this one ends."""
+        """Returns both parts as one, if `other` begins along an axis where this one ends."""
         extent = self.shape[axis]
         start = _with(self.start, axis, self.start[axis] + extent * self.step[axis])
         shape = _with(self.shape, axis, other.shape[axis])
@@ -59,7 +59,7 @@ def _with(values: tuple[int, ...], axis: int, value: int) -> tuple[int, ...]:
 
 
 def _normal(shape: tuple[int, ...], step: tuple[int, ...]) -> tuple[int, ...]:
-    """Returns the distances; there is none, so 1, along an axis of one element."""
+    """Returns the steps; along an axis of one element there is none, so 1."""
     return tuple([1 if extent == 1 else gap for extent, gap in zip(shape, step, strict=True)])
 
 
@@ -90,10 +90,10 @@ def joined_flips(node: Node) -> Node | None:
 
 
 def sliced_concatenation(node: Node, single_use: Set[Node]) -> Node | None:
-    """slice(concatenate(x, y)) -> slice(x), where nothing of y is asked for; or, of parts of one
-    array, concatenate(slice(x), slice(y))
+    """slice(concatenate(x, y)) -> slice(x), if nothing of y is read; or, for parts of one array,
+    concatenate(slice(x), slice(y))
 
-    What others read of the concatenation is left to be computed there.
+    If others read the concatenation, too, what must be computed stays there.
     """
     (joined,) = node.inputs if node.op is movement.slice_ else (node,)
     if joined.op is not movement.concatenate or joined is node:
@@ -132,8 +132,8 @@ def _parts(joined: Node, cut: Cut) -> list[Cut]:
 
 
 def merged_neighbors(node: Node) -> Node | None:
-    """concatenate(x[0:2], x[2:5], y) -> concatenate(x[0:5], y), also if some stand in an operand
-    that is a concatenation, which is dissolved unless that makes it longer
+    """concatenate(x[0:2], x[2:5], y) -> concatenate(x[0:5], y), also if some are in an operand
+    that is a concatenation, which is dissolved unless the result has more operands
     """
     axis = node.attributes["axis"]
     flat = [part for operand in node.inputs for part in _operands_along(operand, axis)]
@@ -155,7 +155,7 @@ def _operands_along(node: Node, axis: int) -> tuple[Node, ...]:
 
 
 def _merged(operands: list[Node], axis: int) -> list[Cut]:
-    """Returns operands as parts of arrays, without what is empty, neighbors as one."""
+    """Returns operands as parts of arrays, without empty ones, and with neighbors merged."""
     merged: list[Cut] = []
     for operand in operands:
         if not operand.shape[axis]:

@@ -1,4 +1,4 @@
-"""Dead results: loops and branches with simplified bodies, without the results that nothing reads.
+"""Dead results: loops and branches lose results that nothing reads; their bodies are simplified.
 
 A loop saves for each iteration what its derivatives may read. Here it is known what they do read.
 """

@@ -2,14 +2,14 @@
 
 A materialized node joins a group unless there is one of these reasons to stop:
 
-- something that it needs is made in a later group than this one;
-- the loops differ, or the group is a product and it a reduction, or the group is standalone, a
-  region or a collective;
-- it reads a member that is not aligned (at another index than the one just computed);
-- it overwrites a state that a member reads at another index, or beside a check;
-- it is expensive, and the group a product of one column: that is vectorized along its sum;
+- it needs a value that a later group computes;
+- the loops differ, or the group is a product and the node a reduction, or the group is standalone,
+  a region or a collective;
+- it reads a member at another index than the one just computed (the read is not aligned);
+- it overwrites a state that a member reads at another index, or a member is a check;
+- it is expensive, and the group is a product of one column, which is vectorized along its sum;
 - its rows are too long to be kept (`ROW_LIMIT`, `TINY`);
-- the group is full (`MEMBER_LIMIT`), or shares no data with it and has large loops.
+- the group is full (`MEMBER_LIMIT`), or shares no data with the node and has large loops.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ ROW_LIMIT = 1 << 14  # elements of a row that may stay in a local buffer
 
 
 class Strategy(Enum):
-    """How a group is computed: decided here, but which product is blocked in `materialize.py`."""
+    """How a group is computed; which products are blocked is decided in `materialize.py`."""
 
     # every member has the shape of the loops and computes one element per iteration (Adam's three
-    # updates; sums over leading axes with what follows); values are handed on in registers
+    # updates; sums over leading axes with what follows); values are passed on in registers
     POINTWISE = "pointwise"
     # loops over leading axes, and each member loops further inside (softmax, layer norm); rows are
-    # handed on in a small local buffer
+    # passed on in a small local buffer
     ROWWISE = "rowwise"
     GEMM = "gemm"  # a product, and the elementwise work on it while it is in registers
     BLOCKED_GEMM = "blocked gemm"  # a convolution, a panel at a time (`gemm_blocking.py`)
     BLOCKED_PRODUCT = "blocked product"  # of matrices, a tile at a time (`product_blocking.py`)
     STANDALONE = "standalone"  # a running sum, a scatter, a sort, random bits
-    REGION = "region"  # a loop or a branch with its results; what it runs is fused by itself
+    REGION = "region"  # a loop or a branch with its results; its bodies are fused separately
     COLLECTIVE = "collective"  # a function of MPI
 
 
@@ -83,7 +83,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """Groups in the order in which they run, and the order they came from."""
+    """Groups in the order in which they run, and the ordered nodes that they consist of."""
 
     ordered: Ordered
     groups: tuple[Group, ...]
@@ -117,9 +117,9 @@ def fuse(graph: Graph, cpu: CPU | None) -> Fused:
 
 
 def operations(group: Group, fused: Fused) -> list[str]:
-    """Returns the names of what a group computes, in order, for people.
+    """Returns the names of the operations of a group, in order, for reports.
 
-    Of what is inlined only reads at computed indices are named.
+    Of inlined operations only reads at computed indices are named.
     """
     names: list[str] = []
     for member in group.members:
@@ -174,8 +174,8 @@ def _compatible_group(
     """Returns the index of the first group from `first` on that the node can join, converted if
     need be; of a new one if there is none.
 
-    All that the node reads lies in groups up to `first`. So one behind it is joined only because it
-    is related, and is entered as such.
+    All that the node reads is in groups up to `first`. So it joins a later group only if that is
+    related, and such groups are found by their offers.
     """
 
     def can_join(index: int) -> bool:
@@ -196,12 +196,12 @@ def _compatible_group(
 
 
 def _open_loops(group: Group, node: Node) -> Loops | None:
-    """Returns the loops of the group with this node in it, or None where it cannot have them."""
+    """Returns the loops of the group with this node in it, or None if it cannot join."""
     return _shared_loops(group, node) if len(group.members) < MEMBER_LIMIT else None
 
 
 def _offers(group: Group) -> frozenset[Offer]:
-    """Returns the loops that a group offers to related work, of which `_shared_loops` decides."""
+    """Returns the loops that a group offers to related work; `_shared_loops` decides."""
     space = group.iteration_space
     if len(group.members) >= MEMBER_LIMIT or group.strategy not in (
         Strategy.POINTWISE,
@@ -220,7 +220,7 @@ def _offers(group: Group) -> frozenset[Offer]:
 
 
 def _related_offers(node: Node, reads: set[Node]) -> Iterator[tuple[Node | None, Offer]]:
-    """Yields what a group may offer and read so that `_is_related` brings a node to it."""
+    """Yields what a group must read and offer so that `_is_related` may hold for a node."""
     shape, reduces = node.shape, node.op.pattern is Pattern.REDUCTION
     if not (node.op.is_inlinable or reduces):
         return
@@ -251,7 +251,7 @@ def _can_fuse(loops: Loops, group: Group, node: Node, ordered: Ordered) -> bool:
 
 
 def _is_expensive(node: Node, ordered: Ordered) -> bool:
-    """Whether an element of a materialized node takes a function such as exp."""
+    """Whether computing an element of a materialized node takes a function such as exp."""
     stack = [node]
     while stack:
         inner = stack.pop()
@@ -262,7 +262,7 @@ def _is_expensive(node: Node, ordered: Ordered) -> bool:
 
 
 def _shared_loops(group: Group, node: Node) -> Loops | None:
-    """Returns the loops of the group with this node in it, or None where theirs differ."""
+    """Returns the loops of the group with this node in it, or None if their loops differ."""
     reduces = node.op.pattern is Pattern.REDUCTION
     if group.strategy in (Strategy.STANDALONE, Strategy.REGION, Strategy.COLLECTIVE):
         return None

@@ -1,22 +1,22 @@
 """How a large convolution is blocked as a product of small matrices.
 
-A convolution is an implicit GEMM: a product of matrices once one operand is written out as a panel,
-`panel[c, k, column]`, a local copy in which columns lie side by side, as vectors want them. Either
+A convolution is an implicit GEMM: a product of matrices once one operand is packed into a panel,
+`panel[c, k, column]`, a local copy in which columns are contiguous, as vectors need them. Either
 operand can be packed:
 
-- x: columns are output positions (pixels). The panel holds what a few rows of the result need of x,
-  each element once a tap; the other operand is w, one row an output channel. This is the forward
-  pass and the gradient by the input.
-- w: columns are output channels. The panel holds w, transposed; the other operand is x, one row a
-  sample and position. This is the gradient by the kernel, of which the positions are few and the
-  taps many.
+- x: columns are output positions (pixels). The panel holds the part of x that a few rows of the
+  result need, each element once per tap; the other operand is w, with one row per output channel.
+  This suits the forward pass and the gradient of the input.
+- w: columns are output channels. The panel holds w, transposed; the other operand is x, with one
+  row per sample and position. This suits the gradient of the kernel, with few positions and many
+  taps.
 
-A panel must fit in the second cache. What is deeper is done in blocks, and sums wait in a second
-buffer, the accumulators.
+A panel must fit in the second cache. If it does not, the depth is split into blocks, and sums are
+kept in a second buffer, the accumulators.
 
-Panels do not depend on the width of the CPU's vectors: they are as wide as the caches like it, and
-the tiles of `loops/` cut their columns into vectors. (Panels of two vectors were slower for vectors
-of 128 bits, and no faster for wider ones.)
+Panels do not depend on the width of the CPU's vectors: their width suits the caches, and the tiles
+of `loops/` cut their columns into vectors. (Panels of two vectors were slower for vectors of 128
+bits, and no faster for wider ones.)
 
 Only shapes decide, so results are the same for any number of threads.
 """
@@ -37,11 +37,11 @@ LINE = 16  # columns of a panel come in whole cache lines of float32, for vector
 PANEL_LIMIT = 1 << 15  # elements of a panel
 ACCUMULATOR_LIMIT = 1 << 15  # elements of the accumulators
 COLUMN_LIMIT = 256  # columns of a panel
-MIN_WORK = 1 << 16  # products below which nothing is blocked
+MIN_WORK = 1 << 16  # multiply-adds below which nothing is blocked
 MIN_ROWS = 4  # rows that must share a panel
 MIN_CHUNKS = 4  # chunks of work that are enough for the threads
 COPY_COST = 3  # cycles of copying a line into a panel, or of transposing it
-WRITE_BACK_COST = 3  # cycles of bringing an accumulator to memory across the channels
+WRITE_BACK_COST = 3  # cycles of writing an accumulator back across the channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Extents:
 
     @property
     def images(self) -> int:
-        """How many images there are in all stacks of all samples, each once a group."""
+        """How many images there are in all stacks of all samples, each once per group."""
         return self.groups * self.samples * math.prod(self.positions[:-2])
 
 
@@ -88,7 +88,7 @@ class Blocking:
 
     @property
     def scalar_operand(self) -> int:
-        """The operand of which one element at a time is read, very often."""
+        """The operand that is read repeatedly, one element at a time."""
         return 1 - self.packed
 
     @property
@@ -98,8 +98,8 @@ class Blocking:
 
     @property
     def is_direct(self) -> bool:
-        """Whether sums need no accumulators: one panel holds the depth, and columns lie side by
-        side in y.
+        """Whether sums need no accumulators: one panel holds the depth, and columns are contiguous
+        in y.
         """
         blocks = sum(channels.count * taps.count for channels, taps in self.depth)
         return blocks == 1 and self.packed == 0
@@ -116,7 +116,7 @@ def extents_of(node: Node) -> Extents:
 def choose_blocking(node: Node) -> Blocking | None:
     """Returns how a node is blocked, or None when it is small or its operands are reused little.
 
-    Of both ways the one that takes less time, by a small model, is chosen.
+    Of both ways the one with the lower estimate of cycles is chosen.
     """
     if node.op is not convolution:
         return None
@@ -132,7 +132,7 @@ def _lines(columns: int) -> int:
 
 
 def _pack_patches(e: Extents) -> tuple[float, Blocking] | None:
-    """Returns the blocking that packs x, and its cycles, or None where it is of no use."""
+    """Returns the blocking that packs x, and its cycles, or None if it does not pay."""
     if not e.positions or e.outputs < MIN_ROWS or math.prod(e.positions) < LINE // 2:
         return None
     channels, limit = _panel_limits(e)
@@ -165,7 +165,7 @@ def _panel_limits(e: Extents) -> tuple[int, int]:
 
 
 def _position_tiles(e: Extents, limit: int) -> tuple[tuple[Tiles, ...], tuple[Tiles, ...]]:
-    """Returns tiles of full rows, or of parts of one row where that is longer than a panel."""
+    """Returns tiles of full rows, or of parts of one row if that is longer than a panel."""
     width = e.positions[-1]
     if width > limit:
         return tiles(e.height, 1), tiles(width, limit)
@@ -175,23 +175,23 @@ def _position_tiles(e: Extents, limit: int) -> tuple[tuple[Tiles, ...], tuple[Ti
 
 
 def _threaded(cycles: float, chunks: int) -> float:
-    """Returns the time of work in so many chunks: a single one takes twice as long."""
+    """Returns the time of work in `chunks` chunks: a single one takes twice as long."""
     return cycles if chunks > 1 else 2 * cycles
 
 
 def _tile_heights(height: int, limit: int, chunks: int) -> list[int]:
-    """Returns how high tiles may be: equal ones where there are too few chunks without them."""
+    """Returns how high tiles may be: all equal, if there are too few other chunks."""
     heights = range(1, min(height, limit) + 1)
     return [n for n in heights if chunks >= MIN_CHUNKS or height % n == 0]
 
 
 def _tiled_lines(height: int, width: int, tile: int) -> float:
-    """Lines of columns in tiles of a height, each tile counting a little by itself."""
+    """Returns the lines of columns in tiles of a height, with a little more for each tile."""
     return sum(t.count * (_lines(t.size * width) + 0.25) for t in tiles(height, tile))
 
 
 def _pack_kernels(e: Extents) -> tuple[float, Blocking] | None:
-    """Returns the blocking that packs w, and its cycles, or None where it is of no use."""
+    """Returns the blocking that packs w, and its cycles, or None if it does not pay."""
     outputs = _divisor(e.outputs, 2 * LINE)
     rows = e.samples * math.prod(e.positions)
     if outputs < LINE // 2 or rows < MIN_ROWS:
@@ -220,7 +220,7 @@ def _pack_kernels(e: Extents) -> tuple[float, Blocking] | None:
 
 
 def _samples(e: Extents, outputs: int, limit: int) -> int:
-    """Returns how many samples share a panel: many, but so that there are some chunks of work."""
+    """Returns how many samples share a panel: many, but few enough for several chunks."""
     chunks = e.groups * (e.outputs // outputs)
     fewest = -(-MIN_ROWS * 16 // math.prod(e.positions))
     wanted = max(fewest, -(-e.samples * chunks // MIN_CHUNKS))

@@ -1,4 +1,4 @@
-"""Slice hoisting: a slice moves before what it slices, so that what it drops is not computed.
+"""Slice hoisting: a slice moves before an operation, so that dropped elements are not computed.
 
 The gradient of a padded convolution is a convolution whose edges, the gradient of the padding, are
 dropped at once.
@@ -14,7 +14,7 @@ from smelt.ops.convolution import convolution, effective_extent
 
 
 def narrower_padding(node: Node) -> Node | None:
-    """slice(pad(x)) -> pad(x) with less padding, where only padding is dropped"""
+    """slice(pad(x)) -> pad(x) with less padding, if only padding is dropped"""
     (x,) = node.inputs
     if x.op is not movement.pad or set(node.attributes["step"]) > {1}:
         return None
@@ -31,9 +31,7 @@ def narrower_padding(node: Node) -> Node | None:
 
 
 def sliced_convolution(node: Node, single_use: Set[Node]) -> Node | None:
-    """slice(convolution(x, w)) -> convolution(slice(x), w), where nothing else reads the
-    convolution
-    """
+    """slice(convolution(x, w)) -> convolution(slice(x), w), if nothing else reads it"""
     if node.op is not movement.slice_ or node.inputs[0] not in single_use:
         return None
     (y,) = node.inputs

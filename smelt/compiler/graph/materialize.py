@@ -1,22 +1,22 @@
 """Materialize: which nodes of a graph get memory of their own, and how the others are read.
 
-A node is either materialized (a kernel writes it) or inlined: computed inside the loop of whoever
-reads it. Leaves lie in memory by nature. A node is materialized when
+A node is either materialized (a kernel writes it) or inlined: computed inside the loops of its
+readers. Leaves are in memory anyway. A node is materialized if
 
 - the step must deliver it: an output, a new state, a check;
 - it cannot be inlined: a reduction, contraction, running sum, scatter, sort, draw of random bits;
-- several read it and it is expensive, or each element is read many times and it is not free: only
-  movements are, but for those that choose among several operands;
-- it is padded, and a product reads it that is no blocked convolution;
+- it is expensive and has several readers, or each element is read many times and is not free (only
+  movements are free, except those that choose among several operands);
+- it is padded, and a product reads it that is not a blocked convolution;
 - a large product reads it across its rows, which are long (`product_blocking.py`);
-- it is a factor of a derivative, to be kept in place of what it is made of (`keep`);
-- several read it and it finishes a product that nothing else reads: it takes the product's place;
+- it is a factor of a derivative, kept in place of the values that it is made of (`keep`);
+- it finishes a product that nothing else reads, and has several readers: it replaces the product;
 - the expression has grown too large to be inlined further.
 
-Of a 16-bit number that is widened the 16 bits are stored, and each reader widens them: half the
-memory from the forward pass to the backward pass. Only what is delivered is stored as it is.
+A 16-bit number that is widened is stored in 16 bits, and each reader widens it: half the memory
+from the forward pass to the backward pass. Only what is delivered is stored as it is.
 
-Here it is also decided, once, which products are blocked, since that says how operands are read.
+This file also decides, once, which products are blocked, since that says how operands are read.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Readers = dict[Node, list[tuple[Node, int]]]  # of each node: who reads it, as w
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A materialized node that a kernel reads, and which of its axes run along with which loops."""
+    """A materialized node that a kernel reads, and which loop indexes each of its axes."""
 
     node: Node
     loops: Axes
@@ -77,8 +77,8 @@ class Read:
 class Materialized:
     """The materialized nodes of a graph, in an order in which they can be computed.
 
-    `reads` says what the kernel of each reads, looking through what is inlined; `blockings` has the
-    contractions that are blocked, `reasons` why each node has memory, for people.
+    `reads` says what the kernel of each reads, through inlined nodes; `blockings` has the
+    contractions that are blocked, `reasons` why each node has memory, for reports.
     """
 
     graph: Graph
@@ -95,7 +95,7 @@ def materialize(graph: Graph, cpu: CPU | None, needs_copy: Set[Node] = frozenset
     """Returns the nodes of a graph that get memory.
 
     Those that need a copy are among them, since the copy may run late. Products are blocked for the
-    caches of a CPU; for none in particular they are not.
+    caches of `cpu`; without one they are not.
     """
     order = graph.nodes()
     blockings = {} if cpu is None else _blockings(order, cpu)
@@ -116,7 +116,7 @@ def _blockings(order: list[Node], cpu: CPU) -> Blockings:
 
 
 def _chosen(order: list[Node], delivered: set[Node], blockings: Blockings) -> dict[Node, str]:
-    """Returns the nodes to materialize, those that are delivered and more, and why each is."""
+    """Returns the nodes to materialize, the delivered ones among them, and why each is."""
     readers = _readers(order)
     delivered = delivered | _operands_in_memory(order)
     wanted = _wanted(order, readers, delivered, blockings)
@@ -155,7 +155,7 @@ def _widens(node: Node) -> bool:
 
 
 def _reason(node: Node, readers: int, is_reread: bool, cost: int, depth: int) -> str | None:
-    """Returns why a node that nothing else asks for in memory is stored; None: it is inlined."""
+    """Returns why a node is stored that need not be in memory; None if it is inlined."""
     if not node.op.is_inlinable:
         return "it has loops of its own"
     if is_reread and cost:
@@ -197,13 +197,13 @@ def _readers(order: list[Node]) -> Readers:
 
 
 def _operands_in_memory(order: list[Node]) -> set[Node]:
-    """Returns what loops, branches and collectives read: they find it in memory."""
+    """Returns what loops, branches and collectives read, which must be in memory."""
     readers = (node for node in order if node.op.pattern in (Pattern.REGION, Pattern.COLLECTIVE))
     return {operand for node in readers for operand in node.inputs}
 
 
 def _reread(order: list[Node], readers: Readers, wanted: Container[Node]) -> set[Node]:
-    """Returns the nodes of which elements are read many times, perhaps through movements that are
+    """Returns the nodes whose elements are read many times, perhaps through movements that are
     not stored themselves.
     """
     reread: set[Node] = set()
@@ -242,10 +242,10 @@ def _finish_products(order: list[Node], readers: Readers) -> set[Node]:
 
 
 def _padded_factors(order: list[Node], readers: Readers, blockings: Blockings) -> set[Node]:
-    """Returns what is padded and then a factor of a product, perhaps through movements.
+    """Returns the padded nodes that are factors of a product, perhaps through movements.
 
-    Each element is read many times, and each time asked whether it is padding. Blocked convolutions
-    read it once while they pack it.
+    Each element is read many times, with a test for padding each time. Blocked convolutions read it
+    once while they pack it.
     """
     factors: set[Node] = set()
     for node in reversed(order):
@@ -259,10 +259,10 @@ def _padded_factors(order: list[Node], readers: Readers, blockings: Blockings) -
 
 
 def _read_by_element(order: list[Node], readers: Readers, blockings: Blockings) -> set[Node]:
-    """Returns the nodes of which convolutions read one element at a time and that are not ready.
+    """Returns the padded or flipped nodes that convolutions read one element at a time.
 
-    Of what is padded, each read would ask anew whether it lies in the padding; a kernel that is
-    flipped, for a gradient, would be read across its rows.
+    Each read of a padded node would test for padding again; a kernel that is flipped, for a
+    gradient, would be read across its rows.
     """
     by_element: set[Node] = set()
     flipped: set[Node] = set()
@@ -286,7 +286,7 @@ def _read_by_element(order: list[Node], readers: Readers, blockings: Blockings) 
 def _reads(
     root: Node, chosen: frozenset[Node], operand_axes: dict[Node, list[Axes]]
 ) -> Iterator[Read]:
-    """Yields what the kernel of a node reads; `operand_axes` keeps what is known of inlined nodes.
+    """Yields what the kernel of a node reads; `operand_axes` caches what is known of inlined nodes.
 
     Loops are numbered: first the axes of the result, then those that the operation runs over.
     """

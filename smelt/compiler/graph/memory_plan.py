@@ -4,7 +4,7 @@ Temporaries live in one block, the arena. A value needs its bytes from the group
 the last group that reads it; values whose live ranges do not overlap share bytes. The peak is known
 exactly.
 
-The body of a loop or branch is planned by itself; its arena is one value of the arena around it. A
+The body of a loop or branch is planned separately; its arena is one value of the arena around it. A
 carry begins in memory of its own, is updated there, and ends there as the loop's result.
 """
 
@@ -47,7 +47,7 @@ class Bodies:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """Where everything lies: a slot per node that has memory, in the order of the step's table.
+    """Where everything is: a slot per node that has memory, in the order of the step's table.
 
     A member of a group that has no slot never leaves its kernel.
     """
@@ -104,14 +104,14 @@ def constants_of(graph: Graph) -> list[Node]:
 
 
 def _bodies(group: Group) -> Bodies:
-    """Plans the bodies of a loop or branch; of a branch one runs, so they share their arena."""
+    """Plans the bodies of a loop or branch; a branch runs one, so its bodies share an arena."""
     planned = tuple([plan(body) for body in group.bodies])
     nbytes = max(body.arena_bytes for body in planned)
     return Bodies(planned, Node(WORKSPACE, (), {}, (nbytes,), bool_))
 
 
 def _carries(fused: Fused) -> dict[Node, Node]:
-    """Returns, for each result of a loop that is a last carry, the node with its first contents."""
+    """Returns, for each final carry of a loop, the node with its first contents."""
     carries = {}
     for node in fused.ordered.nodes:
         if node.op.pattern is Pattern.RESULT:
@@ -178,7 +178,7 @@ def _live_ranges(fused: Fused, carries: dict[Node, Node], slots: Slots) -> dict[
 
 
 def _workspaces(fused: Fused, bodies: dict[Node, Bodies]) -> dict[Node, LiveRange]:
-    """Returns what lives during one group: a sort's second buffer, the arena of a body."""
+    """Returns what is live during one group: a sort's second buffer, the arena of a body."""
     ranges = {}
     for index, group in enumerate(fused.groups):
         arenas = (bodies[group.members[0]].arena,) if group.bodies else ()
@@ -208,5 +208,5 @@ def _aligned(nbytes: int) -> int:
 
 
 def _nbytes(node: Node) -> int:
-    """Returns how many bytes a value takes at most: where others lie shall not depend on it."""
+    """Returns the bytes of a value at its largest: the offsets of others must not depend on it."""
     return largest(node.size * node.dtype.itemsize)

@@ -1,8 +1,8 @@
 """Occupied memory: which bytes of a block are taken at which times, and where a value still fits.
 
-Times are the leaves of a binary tree. A value is entered at the few nodes whose times make up its
-own: so what is taken during some times is found at as few nodes, however many values there are. At
-a node spans that touch are one, and memory that is packed well has few gaps.
+Times are the leaves of a binary tree (a segment tree). A value is entered at the few nodes that
+together cover its live range, so a lookup visits few nodes, however many values there are. At a
+node adjacent spans are merged, and memory that is packed well has few gaps.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ class Spans:
         self.ends: list[int] = []
 
     def add(self, begin: int, end: int) -> None:
-        """Takes the bytes from `begin` to `end`, which is not taken itself."""
+        """Takes the bytes from `begin` up to, but not including, `end`."""
         first, last = bisect_left(self.ends, begin), bisect_right(self.begins, end)
         if first < last:
             begin, end = min(begin, self.begins[first]), max(end, self.ends[last - 1])
         self.begins[first:last], self.ends[first:last] = [begin], [end]
 
     def behind(self, offset: int, nbytes: int) -> int:
-        """Returns where the span that so many bytes at an offset would meet first ends; if they
-        meet none, the offset.
+        """Returns the end of the first span that `nbytes` bytes at an offset overlap; if there is
+        none, the offset.
         """
         place = bisect_right(self.ends, offset)
         meets = place < len(self.ends) and self.begins[place] < offset + nbytes
@@ -62,7 +62,7 @@ class Occupied:
             self._ever.setdefault(node, Spans()).add(begin, end)
 
     def _nodes(self, first: int, last: int) -> tuple[set[int], set[int]]:
-        """Returns the nodes whose times make up a range, and those above them: 1 is the root, 2n
+        """Returns the nodes that cover a range of times, and those above them: 1 is the root, 2n
         and 2n + 1 are below n.
         """
         low, high, parts = first + self._leaves, last + self._leaves + 1, set()

@@ -1,8 +1,7 @@
-"""Open groups: where to look for a group that a node may join, without looking at all of them.
+"""Open groups: an index of the groups that a node may join, so that not all are searched.
 
-Work shares a loop with what reads the same data in the same loops, or is small and has the same
-loops. So a group is entered under each node that it reads together with each kind of loops that it
-offers, and is found there at once.
+Work shares a loop with work that reads the same data in the same loops, or is small and has the
+same loops. So a group is entered under each pair of a node that it reads and loops that it offers.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from smelt.ops.op import Shape
 
 
 class Fit(Enum):
-    """What a group's loops of some extents are to a node that may join it."""
+    """What a group's loops are to a node that may join it."""
 
     LOOPS = "its own loops"
     ROWS = "the loops around rows that it computes or sums up"
@@ -35,7 +34,7 @@ class OpenGroups:
         self._reads: list[set[Node | None]] = []
 
     def enter(self, number: int, offers: frozenset[Offer], reads: Collection[Node]) -> None:
-        """Says what a group offers and reads now; of what it has read before nothing is gone."""
+        """Enters what a group offers and reads now; what it reads only grows."""
         if number == len(self._offers):
             self._offers.append(frozenset())
             self._reads.append({None})
@@ -49,9 +48,9 @@ class OpenGroups:
         self._offers[number] = offers
 
     def behind(self, number: int, read: Node | None, offer: Offer) -> Iterator[int]:
-        """Yields the groups behind one that read a node (None: any) and offer loops, in order.
+        """Yields the groups after one that read a node (None: any) and offer loops, in order.
 
-        Entries of what is offered no more go when they are met.
+        Entries of what is no longer offered are removed when they are met.
         """
         numbers = self._numbers.get((read, offer), [])
         place = bisect_right(numbers, number)

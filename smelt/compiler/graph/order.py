@@ -1,9 +1,9 @@
-"""Order: every value that a step must deliver gets a node of its own, and nodes an order.
+"""Order: each value that a step must deliver gets a node of its own, and the nodes an order.
 
-A new state is written straight into the state's memory. So its kernel comes after every other
-kernel that still reads the old contents; where that is impossible (two states that swap, an old
-value that is wanted after the new one) the new value needs a copy: it is computed elsewhere, and
-copied at the end.
+A new state is written directly into the state's memory. So its kernel comes after every other
+kernel that reads the old contents. If that is impossible (two states that swap, an old value that
+is needed after the new one), the new value needs a copy: it is computed elsewhere, and copied at
+the end.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Ordered:
     """Materialized nodes in an order that respects reads and in-place writes.
 
     `writes` maps a node to the state whose memory it overwrites, `predecessors` each node to the
-    nodes that come before it; `checks` are the nodes that a step ends at if they are not 0.
+    nodes that come before it; `checks` are the nodes that end a step if they are not 0.
     """
 
     materialized: Materialized
@@ -68,7 +68,7 @@ def order(graph: Graph, cpu: CPU | None) -> Ordered:
 
 
 def copy_of(node: Node) -> Node:
-    """Returns a node of its own with the same contents."""
+    """Returns a new node with the same contents."""
     return Node(
         movement.reshape, (node,), {"shape": node.shape}, node.shape, node.dtype, node.origin
     )
@@ -132,13 +132,13 @@ def _predecessors(
 def _topological(
     materialized: Materialized, predecessors: Predecessors, in_place: Container[Node]
 ) -> list[Node]:
-    """Kahn's algorithm; stops short of circles.
+    """Kahn's algorithm; leaves out nodes in cycles.
 
-    A few numbers (a learning rate, a correction) come first, so that what uses them can share a
-    loop with what it reads otherwise. Then comes what ends the lives of as many bytes as it makes:
-    the gradient of a weight, and the weight's update, while both factors are in the cache. Else the
-    graph's own order holds; but what a sum over ranks needs comes before what only later ones need,
-    it begins as soon as it can, and is waited for when nothing else is left to do.
+    A few numbers (a learning rate, a correction) come first, so that their readers can share a loop
+    with what else these read. Next comes a node after which no more bytes are alive than before:
+    the gradient and the update of a weight run while both factors are in the cache. Otherwise the
+    graph's own order holds, except for sums over ranks: what one needs comes before what only later
+    ones need, it begins as soon as it can, and is waited for when nothing else is left to do.
     """
     nodes = materialized.nodes
     needed = _needed_by(nodes, predecessors)

@@ -1,12 +1,12 @@
-"""Pack: what every iteration of a loop multiplies by is put in panels of columns, once before it.
+"""Pack: a matrix that all iterations of a loop multiply by is packed into panels before the loop.
 
     before: scan: y = h @ w                       w float32[256, 1024]
     after:  panels = permute(reshape(w))          float32[16, 256, 64]
             scan: y = reshape(permute(h @ panels))
 
-The rows of a large matrix lie so far apart that each is on a page of its own. A product that finds
-it so packs it first (`loops/plan.py`), which a loop, such as a recurrence's over time, would do in
-each iteration anew. What is added up, and in which order, stays.
+The rows of a large matrix are so far apart that each is on a page of its own. So a product packs it
+first (`loops/plan.py`), which a loop, such as a recurrence's over time, would repeat in each
+iteration. Sums, and their order, stay the same.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from smelt.ops.contraction import matmul
 
 COLUMNS = 64  # of a panel: some vectors of any width
 FAR_BYTES = 1 << 18  # of a matrix that is packed, at least
-ROWS = 64  # that are multiplied by it, over all iterations, at least
+ROWS = 64  # to multiply by it, over all iterations, at least
 
 
 def pack_panels(graph: Graph) -> Graph:
@@ -53,7 +53,7 @@ def _packed(node: Node) -> Node:
 
 
 def _factors(body: Graph, scanned: int, length: int) -> set[Node]:
-    """Returns the arguments of a body that are large and only multiplied by, from the right."""
+    """Returns the large arguments of a body that are used only as right factors of products."""
     found = {x for x in body.arguments[scanned:] if _is_large(x)}
     found -= set(body.roots)
     for node in body.nodes():

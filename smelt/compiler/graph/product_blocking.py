@@ -1,20 +1,20 @@
-"""How a product of matrices is blocked, so that what is read over and over stays in a cache.
+"""How a product of matrices is blocked, so that what is read repeatedly stays in a cache.
 
-`y = a @ b` of shapes (M, K) and (K, N) is made a tile at a time, some rows by some columns, and a
-tile from one block of the depth K after another:
+`y = a @ b` of shapes (M, K) and (K, N) is computed a tile at a time, some rows by some columns, and
+a tile one block of the depth K after another:
 
     for each tile of y:
         for each block of the depth:
             for each panel of columns:
-                panel = b[the block, its columns]            # packed where the rows of `b` are long
+                panel = b[the block, its columns]            # packed if the rows of `b` are long
                 sums += a[the tile's rows, the block] @ panel   # by the tiles of `loops/`
-        y = sums, with all that is computed of them
+        y = sums, with the epilogue
 
-The gradient of a weight, `x.T @ g` over all samples and positions, is such a product: neighbors of
-a row of `x.T` lie a row of `x` apart. Where `g` has many columns `x.T` is copied before, which
-costs little beside the product (`materialize.py` asks `copies_left`). Where it has few a block of
-short rows is done at a time, which lie together. What lies well is left to `loops/`, which packs
-panels of the whole depth, as far as they fit in the second cache.
+The gradient of a weight, `x.T @ g` over all samples and positions, is such a product: neighbors in
+a row of `x.T` are a row of `x` apart. If `g` has many columns, `x.T` is copied before, which costs
+little compared with the product (`materialize.py` asks `copies_left`). If it has few, a block of
+short rows, which are close together, is done at a time. Other products are left to `loops/`, which
+packs panels of the whole depth, as far as they fit in the second cache.
 
 Only shapes decide, so results are the same for any number of threads.
 """
@@ -38,11 +38,9 @@ DEPTH = 512  # of a block that is packed
 SHORT_ROW = 1024  # bytes of a row up to which a block of rows is not packed
 SMALL = 1 << 19  # multiply-adds below which nothing is blocked
 FEW = 4  # rows or columns that are too few to share anything
-# columns that pay for a copy of the left operand: in any case, and where its rows are long
+# columns that pay for a copy of the left operand: in any case, and if its rows are long
 MANY, SOME = 256, 64
-ACROSS = (
-    64  # the depth up to which a product is left to `loops/` where its left operand lies across
-)
+ACROSS = 64  # depth up to which a product with a transposed left operand is left to `loops/`
 STRIP = 128  # bytes of a row of the narrowest strip of columns that is worth packing
 MIN_CHUNKS = 4  # tiles that are enough for the threads
 
@@ -60,8 +58,8 @@ class ProductBlocking:
 
 
 def choose_product_blocking(node: Node, cpu: CPU) -> ProductBlocking | None:
-    """Returns how a product is blocked on a kind of CPU, or None where that is of no use: up to a
-    depth of which a panel holds all.
+    """Returns how a product is blocked on a kind of CPU, or None if that does not pay: if a panel
+    holds the whole depth.
     """
     if not _is_large(node):
         return None
@@ -81,12 +79,12 @@ def choose_product_blocking(node: Node, cpu: CPU) -> ProductBlocking | None:
 
 
 def is_read_by_columns(node: Node) -> bool:
-    """Whether the rows of a product's left operand lie across, and are read where they lie."""
+    """Whether a product's left operand is transposed in memory, and is read without a copy."""
     return lies_across(node.inputs[0]) and not copies_left(node)
 
 
 def copies_left(node: Node) -> bool:
-    """Whether the left operand of a product is to be copied before, so that its rows lie along."""
+    """Whether a product's left operand is copied before, so that its rows are contiguous."""
     if not _is_large(node) or not lies_across(node.inputs[0]):
         return False
     (rows, depth), columns = node.inputs[0].shape[-2:], node.shape[-1]
@@ -106,12 +104,12 @@ def _is_large(node: Node) -> bool:
 
 
 def lies_across(operand: Node) -> bool:
-    """Whether neighbors of a row of an operand lie far apart in memory."""
+    """Whether neighbors in a row of an operand are far apart in memory: it is transposed."""
     return operand.op is movement.permute and operand.attributes["axes"][-1] != operand.ndim - 1
 
 
 def _tile(rows: int, columns: int, itemsize: int, products: int) -> tuple[int, int]:
-    """Returns the rows and columns of a tile: many, but so that there are some chunks of work."""
+    """Returns the rows and columns of a tile: many, but few enough for several chunks."""
     height = even_size(rows, ROWS)
     width = _even_width(columns, min(COLUMNS, SUM_BYTES // (height * itemsize)))
     while products * -(-rows // height) * -(-columns // width) < MIN_CHUNKS:

@@ -3,8 +3,8 @@
 One walk from operands to users. Each node meets, in order: constant folding, the rules of `RULES`,
 and the table of nodes seen before (common subexpressions). What nothing needs is never visited
 (dead code). Every rule is exact: the same bits come out, also for inf, nan and -0. Only long sums
-and products are added up in another order (`split_reductions.py`), and NumPy has an order of its
-own there too.
+and products are combined in another order (`split_reductions.py`), as NumPy has an order of its own
+there, too.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _simplified(
 
 
 def _known(node: Node, common: dict[Any, Node]) -> Node:
-    """Returns what a rule made as the table has it, with what it made besides, below it."""
+    """Returns a node that a rule made, as the table has it, and likewise the nodes below it."""
     key = _key(node)
     if key in common:
         return common[key]
@@ -109,7 +109,7 @@ def _known(node: Node, common: dict[Any, Node]) -> Node:
 
 
 def _key(node: Node) -> Any:
-    """Returns what makes two nodes the same; leaves are only the same as themselves."""
+    """Returns what equal nodes share; leaves, except small constants, equal only themselves."""
     if isinstance(node.op, Leaf):
         array = node.attributes.get("array")
         if array is None or array.size > FOLD_LIMIT:
@@ -120,14 +120,14 @@ def _key(node: Node) -> Any:
 
 
 def fold(node: Node) -> Node | None:
-    """f(constants) -> the constant that it is, computed by the operation's own NumPy value."""
+    """f(constants) -> a constant, computed by the operation's own NumPy value"""
     if not node.inputs or node.size > FOLD_LIMIT:
         return None
     if any(operand.op is not CONSTANT for operand in node.inputs) or node.op.pattern in UNFOLDABLE:
         return None
     assert isinstance(node.op, Op)
     if node.op is movement.broadcast_to:
-        return None  # a repeated number stays a number
+        return None  # a broadcast number stays a number
     arrays = [operand.attributes["array"] for operand in node.inputs]
     with np.errstate(all="ignore"):
         value = node.op.value(*arrays, **node.attributes)
@@ -203,7 +203,7 @@ def joined_permutes(node: Node) -> Node | None:
 
 
 def transposed_product(node: Node) -> Node | None:
-    """(a @ b).T -> b.T @ a.T: the same sums, written where they are wanted"""
+    """(a @ b).T -> b.T @ a.T: the same sums, in the layout that is wanted"""
     (x,) = node.inputs
     axes = node.attributes["axes"]
     swapped = (*range(node.ndim - 2), node.ndim - 1, node.ndim - 2)

@@ -1,10 +1,10 @@
-"""Long concatenations become concatenations of shorter ones: no expression asks for hundreds.
+"""Long concatenations become concatenations of shorter ones, so that expressions stay small.
 
     before: concatenate(x0, x1, ..., x299)
     after:  concatenate(concatenate(x0, ..., x15), ..., concatenate(x288, ..., x299))
 
 An element of a concatenation is chosen among its operands by conditions on its index.
-`materialize.py` gives the shorter ones memory where a kernel would choose among too many.
+`materialize.py` gives the shorter ones memory if a kernel would choose among too many.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Deep sums of products with few results are made in parts, which threads share.
+"""Deep products with few results are computed in parts of the depth, which threads share.
 
-The gradient of a small weight over many samples is such a product: what threads could share, its
-rows and columns, is one tile, or two; or its tiles are parts of lines that lie far apart, where a
-part of the depth is read from end to end. So the depth is cut into parts, whose sums are added up:
+The gradient of a small weight over many samples is such a product: its rows and columns, which
+threads could share, are only a tile or two; or its tiles are parts of lines that are far apart,
+whereas a part of the depth is contiguous. So the depth is cut into parts, whose sums are added up:
 
     before: matmul(a float32[16, 65536], b float32[65536, 16])
     after:  sum(matmul(a' float32[4, 16, 16384], b' float32[4, 16384, 16]), axes=(0,))
 
-Of a convolution (the gradient of a first layer's kernel) parts of the channels become groups:
+In a convolution (the gradient of a first layer's kernel), parts of the channels become groups:
 
     before: convolution(x float32[1, 64, 28, 28], w float32[8, 64, 26, 26], groups=1)
     after:  sum(reshape(convolution(x, w' float32[32, 16, 26, 26], groups=4), (1, 4, 8, 3, 3)))
@@ -29,9 +29,9 @@ from smelt.ops.op import Shape
 ENOUGH = 4  # chunks of work for the threads
 ROWS, COLUMNS = 32, 32  # of a product that are one chunk
 SAMPLES, OUTPUTS = 8, 32  # of a convolution
-PARTS = range(2, 9)  # how many there may be: each costs what its sums take in memory
+PARTS = range(2, 9)  # how many there may be: each costs memory for its sums
 LONG = 256  # depth of a part, at least
-SMALL_PART = 8  # times as much is read as the sums of the parts take
+SMALL_PART = 8  # so many times more must be read than the sums of the parts take
 MUCH = 1 << 21  # multiply-adds that are worth it
 
 
@@ -76,7 +76,7 @@ def split_convolution(node: Node) -> Node | None:
 
 
 def _parts(extent: int, depth: int, chunks: int, results: int) -> int | None:
-    """Returns into how many equal parts an axis is cut, or None where that is of no use."""
+    """Returns into how many equal parts an axis is cut, or None if that does not pay."""
     if chunks >= ENOUGH or results * depth < MUCH:
         return None
     fitting = (n for n in PARTS if extent % n == 0 and n * chunks >= ENOUGH and depth // n >= LONG)
@@ -84,7 +84,7 @@ def _parts(extent: int, depth: int, chunks: int, results: int) -> int | None:
 
 
 def _is_much_deeper(rows: int, columns: int, depth: int) -> bool:
-    """Whether the parts' sums, written and read once more, take little beside what is read."""
+    """Whether the parts' sums, written and read once more, are few compared with what is read."""
     return (rows + columns) * depth >= SMALL_PART * 2 * ENOUGH * rows * columns
 
 
@@ -96,7 +96,7 @@ def _is_half(node: Node) -> bool:
 def _with_parts(operand: Node, axis: int, parts: int, before: int) -> Node:
     """Returns an operand with an axis cut into equal parts, whose number becomes axis `before`.
 
-    What lies across stays a permutation of something that does not.
+    A transposed operand stays a permutation of one that is not.
     """
     axes = tuple(range(operand.ndim))
     if operand.op is movement.permute:
@@ -104,7 +104,7 @@ def _with_parts(operand: Node, axis: int, parts: int, before: int) -> Node:
     cut = axes[axis]
     extents = operand.shape
     pieces = (*extents[:cut], parts, extents[cut] // parts, *extents[cut + 1 :])
-    moved = [one + (one >= cut) for one in axes]  # the axis within a part is behind the parts'
+    moved = [one + (one >= cut) for one in axes]  # the axis within a part is after the parts'
     moved.insert(before, cut)
     return applied(movement.permute, _reshaped(operand, pieces), axes=tuple(moved))
 

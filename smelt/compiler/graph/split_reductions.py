@@ -3,8 +3,8 @@
     before: sum(x float32[4194304], axes=(0,))
     after:  sum(sum(reshape(x, (128, 32768)), axes=(1,)), axes=(0,))
 
-How a reduction is split depends on its shape alone, never on the number of threads. An error of
-rounding grows with the length of a piece and the number of pieces, no longer with their product.
+How a reduction is split depends on its shape alone, never on the number of threads. A rounding
+error grows with the length of a piece and the number of pieces, no longer with their product.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from smelt.ops import elementwise, movement
 from smelt.ops.op import Op, Shape
 
 LONG = 1 << 15  # elements that one loop may combine
-SHORT = 1 << 12  # a piece has at least so many, where the extent has such a divisor
+SHORT = 1 << 12  # a piece has at least so many, if the extent has such a divisor
 _COMBINE: dict[str, Op] = {
     "sum": elementwise.add,
     "prod": elementwise.mul,
@@ -26,7 +26,7 @@ _COMBINE: dict[str, Op] = {
 
 
 def split_reduction(node: Node) -> Node | None:
-    """A reduction of more than LONG elements -> of pieces first, then of what they gave"""
+    """A reduction of more than LONG elements -> of pieces first, then of their results"""
     (x,), axes = node.inputs, node.attributes["axes"]
     extents = [x.shape[axis] for axis in axes]
     if math.prod(extents) <= LONG:
@@ -41,7 +41,7 @@ def split_reduction(node: Node) -> Node | None:
 
 
 def _split_axis(node: Node, x: Node, axis: int) -> Node:
-    """Splits one axis into pieces of equal length and perhaps a shorter one behind them."""
+    """Splits one axis into pieces of equal length and perhaps a shorter one at the end."""
     extent, axes = x.shape[axis], node.attributes["axes"]
     length = _piece_length(extent)
     covered = extent // length * length

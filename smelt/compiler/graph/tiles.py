@@ -1,4 +1,4 @@
-"""Tiles of an axis: how an extent is cut into pieces of one size and a smaller one behind them."""
+"""Tiles of an axis: how an extent is cut into pieces of one size and a smaller one at the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Tiles:
 
 
 def tiles(extent: int, size: int) -> tuple[Tiles, ...]:
-    """Returns an extent in tiles of a size, and one smaller tile behind them."""
+    """Returns an extent in tiles of a size, and perhaps one smaller tile at the end."""
     full = extent // size
     result = [Tiles(0, full, size)] if full else []
     if extent % size:
@@ -24,9 +24,9 @@ def tiles(extent: int, size: int) -> tuple[Tiles, ...]:
 
 
 def even_size(extent: int, limit: int, step: int = 1) -> int:
-    """Returns the size, up to `limit`, that makes about equal tiles of an extent; 0: none does.
+    """Returns the size, up to `limit`, that makes about equal tiles of an extent; 0 for limit 0.
 
-    With a `step` sizes are multiples of it.
+    With a `step`, sizes are multiples of it.
     """
     if not limit:
         return 0

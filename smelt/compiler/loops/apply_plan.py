@@ -1,4 +1,4 @@
-"""Apply a plan: whole tiles in loops, what is left over at the edges behind them."""
+"""Apply a plan: loops over whole tiles, then what is left over at the edges."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _tiles(plan: VectorPlan, names: Names, chunk: Chunk | None, accumulators: Ac
         return Tile(axes, names, stored, accumulators).write(body)
 
     def strip(body: Body, base: Expression, local: Expression, size: int) -> Body:
-        # a tail of unknown size gets all vectors, of which some may lie behind the end
+        # a tail of unknown size gets all vectors, of which some may be past the end
         is_free = is_symbolic(size)
         count = plan.columns if is_free else -(-size // lanes)
         limit = vector.stop if is_free or size % lanes else None
@@ -118,7 +118,7 @@ def _tiles(plan: VectorPlan, names: Names, chunk: Chunk | None, accumulators: Ac
 def _packed(
     plan: VectorPlan, base: Expression, size: int, width: int, names: Names
 ) -> tuple[Body, Body, Body]:
-    """Returns what a panel of columns needs before and behind it, and the body that uses it."""
+    """Returns the statements that pack a panel, the body that uses it, and what writes it back."""
     body, name = plan.nest.body, plan.vector.variable.name
     if plan.accumulators > 1:
         body = multiple_accumulators(body, plan.accumulators, names)
@@ -149,7 +149,7 @@ def _vector_accumulators(plan: VectorPlan) -> Accumulators:
 
 
 def _accumulated(body: Body, accumulators: Accumulators) -> Body:
-    """Starts the vectors before a loop, and adds them up behind it."""
+    """Initializes the vectors before a loop, and combines them after it."""
     before: list[Statement] = []
     after: list[Statement] = []
     for register, (operation, vectors) in accumulators.items():

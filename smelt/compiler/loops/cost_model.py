@@ -17,7 +17,7 @@ REDUCE_COST = 12  # of one sum over the lanes of a vector
 SCATTER_COST = 4  # of storing one element on its own
 PACK_COST = 10  # of transposing one vector of a panel
 COPY_COST = 0.6  # of one element of a copy that transposes in registers
-LANE_PER_ROW_FACTOR = 1.2  # so much must be gained by packing short rows, which is much code
+LANE_PER_ROW_FACTOR = 1.2  # packing short rows, which is much code, must gain as much
 SHARED_ROWS = 8  # rows of a tile that share an access, at most
 
 
@@ -41,14 +41,14 @@ class VectorLoops:
         return trip_count(self.row)
 
     def access_cost(self, access: Access) -> float:
-        """Returns the cycles of an access to a vector's worth, not packed, and not shared."""
+        """Returns the cycles of an access to one vector of elements, not packed, and not shared."""
         stride = access.stride(self.vector.variable.name)
         if stride == 1:
             return 1
         return 2 if stride == -1 else self.lanes
 
     def is_strided(self, access: Access) -> bool:
-        """Whether an access touches elements one by one."""
+        """Whether an access takes its elements one by one."""
         stride = access.stride(self.vector.variable.name)
         return stride != 0 and self.access_cost(access) > 2
 
@@ -62,7 +62,7 @@ def serial_cost(nest: Nest, inner: Sequence[float]) -> float:
 
 
 def vector_cost(nest: Nest, loops: VectorLoops, packings: Mapping[int, Packing]) -> float:
-    """Returns the cost of a nest with vectors; `packings` has those of accesses by their number."""
+    """Returns the cost of a nest with vectors; `packings` holds packings by access number."""
     costs: list[float] = []
     seen: set[int] = set()
     for number, access in enumerate(nest.info.accesses):

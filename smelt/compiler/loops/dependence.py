@@ -35,7 +35,7 @@ from smelt.ir.loops import (
 )
 from smelt.ir.visit import Body, Index, names_in
 
-COSTLY_WORK = 8  # of an operation that costs more than an addition, with vectors, whichever it is
+COSTLY_WORK = 8  # of any operation that costs more than an addition, with vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Access:
     strides: Mapping[str, int]  # elements to step over for one step of a variable
 
     def stride(self, name: str) -> int | None:
-        """Returns how many elements one step of a variable goes; None when it is not regular."""
+        """Returns how many elements one step of a variable moves; None if that varies."""
         return None if name in self.non_affine else self.strides.get(name, 0)
 
 
@@ -66,7 +66,7 @@ class RegisterUse:
 
     @property
     def live_in(self) -> list[Register]:
-        """Those that the body changes but does not declare: a loop around it carries them."""
+        """Registers that the body changes but does not declare: a loop around it carries them."""
         return [register for register in self.assigns if register not in self.declared]
 
     @property
@@ -89,8 +89,8 @@ class RegisterUse:
 class DependenceInfo:
     """All that loop optimization asks about a list of statements; it is not changed once made.
 
-    `around` are the trip counts of the loops around. Those in `true_trips` are counted by when it
-    is asked whether iterations meet: where a nest is judged by other extents than it has.
+    `around` are the trip counts of the loops around. `true_trips` replace them in the question
+    whether iterations meet, if a nest is judged by other extents than it has.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class DependenceInfo:
         return all(self._no_conflict(accesses, name) for accesses in self.written.values())
 
     def _no_conflict(self, accesses: list[Access], name: str) -> bool:
-        """One buffer's accesses: none meets another one of a different iteration of the loop."""
+        """Whether no two accesses to a buffer, in different iterations of the loop, meet."""
         first = accesses[0]
         if first.buffer in self.scratches:
             return True
@@ -147,9 +147,10 @@ class DependenceInfo:
         )
 
     def _is_injective(self, index: Affine, name: str) -> bool:
-        """Whether an index alone says which iteration of the loop it belongs to.
+        """Whether an index alone determines the iteration of the loop.
 
-        It does when it counts like a clock: each variable steps over all that smaller ones reach.
+        It does if it counts like a clock: each variable's step is larger than what all variables
+        with smaller steps reach together.
         """
         if not index.coefficient(name):
             return False

@@ -50,14 +50,14 @@ def divisor_of(expression: Expression) -> int:
 
 
 def dividend_of(expression: Expression, op: str, divisor: int) -> Expression | None:
-    """Returns what is divided by `divisor`, if that is what an expression is."""
+    """Returns the dividend, if an expression is the division `op` by `divisor`."""
     if type(expression) is not Binary or expression.op != op:
         return None
     return expression.a if divisor_of(expression) == divisor else None
 
 
 def divide(total: Affine, divisor: int) -> tuple[Affine, Affine]:
-    """Returns (a, b) with `total = a * divisor + b`, where b has all that does not divide."""
+    """Returns (a, b) with `total = a * divisor + b`, where b has all indivisible terms."""
     high = {name: step // divisor for name, step in total.terms.items() if step % divisor == 0}
     low = {name: step for name, step in total.terms.items() if step % divisor}
     return Affine(total.constant // divisor, high), Affine(total.constant % divisor, low)

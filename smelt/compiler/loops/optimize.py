@@ -1,14 +1,14 @@
 """Optimize: loop IR to loop IR, from naive nests to loops that a processor runs fast.
 
-`REWRITES` are made first, in that order; each file shows its rewrite before and after. They receive
-and return serial loops that count from 0 by ones to a number, without branches: a rewrite that
-makes steps or tails belongs behind the plans. Then a plan
-is made for each nest (`plan.py`, with the costs of `cost_model.py`) and carried out
-(`apply_plan.py`), which uses the other rewrites: tile, hoist_loads, pack, transpose, privatize,
-multiple_accumulators and parallelize. At the end long sums are cut (`cascade_sums.py`).
+`REWRITES` come first, in that order; each file shows its rewrite before and after. They receive and
+return serial loops that count from 0 by ones to a number, without branches: a rewrite that makes
+steps or tails must come after the plans. Then a plan is made for each nest (`plan.py`, with the
+costs of `cost_model.py`) and applied (`apply_plan.py`) by the other rewrites: tile, hoist_loads,
+pack, transpose, privatize, multiple_accumulators and parallelize. At the end long sums are split
+(`cascade_sums.py`).
 
-Only the order of sums that a register accumulates may change, and only as the shapes say: results
-do not depend on the number of threads.
+Only the order in which a register accumulates a sum may change, and only depending on shapes:
+results do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ REWRITES: tuple[Callable[[Kernel, Names], Kernel], ...] = (
 def optimize(kernel: Kernel, cpu: CPU) -> Kernel:
     """Returns a kernel that does the same, faster, on a CPU of that kind.
 
-    Elementwise results are the same bit for bit; sums are to rounding. A kernel with branches, or
-    loops that do not count from 0 by ones to a number, stays as it is: `lower` writes no such.
+    Elementwise results are the same bit for bit, sums up to rounding. A kernel with branches, or
+    with loops that do not count from 0 by ones to a number, stays as it is: `lower` writes none.
     """
     if not all(map(_is_plain, statements(kernel.body))):
         return kernel
@@ -66,8 +66,8 @@ def optimize(kernel: Kernel, cpu: CPU) -> Kernel:
 def rewritten(kernel: Kernel, names: Names, cpu: CPU) -> Kernel:
     """Returns a kernel of plain loops after the rewrites: what plans are made for.
 
-    Where the CPU has no fused multiply-add a sum of products is rounded twice, as eagerly: to round
-    once takes a function call there.
+    If the CPU has no fused multiply-add, a sum of products is rounded twice, as in eager code:
+    rounding once would take a function call.
     """
     for rewrite in REWRITES:
         if rewrite is not contract_fma or cpu.has_fma:

@@ -1,6 +1,6 @@
 """Packing candidates: accesses across the vector axis, or with rows far apart, to copy beforehand.
 
-Where a loop over `i` becomes vectors, `x[i, k]` reads elements that lie a row apart (the access is
+If a loop over `i` becomes vectors, `x[i, k]` reads elements that are a row apart (the access is
 strided). A local copy of some rows, transposed so that `i` comes last, is read by whole vectors; it
 may be written, too.
 """
@@ -18,11 +18,10 @@ from smelt.ir.visit import Body, Index, names_in
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """An array of which one axis lies along the vector loop, and another one is as deep as a sum.
+    """An array with one axis along the vector loop, and another, the depth, to be copied whole.
 
-    With `depth_variable`, the depth axis runs along that variable, else along any: all of it is
-    meant. A copy is packed before the loop if `is_read`, and when it is stored to it is written
-    back behind the loop.
+    With `depth_variable`, the depth axis is indexed by that variable, otherwise by anything. The
+    copy is packed before the loop if `is_read`, and written back after the loop if `is_written`.
     """
 
     buffer: Buffer
@@ -30,7 +29,7 @@ class Packing:
     vector_axis: int
     vector_variable: str
     depth_variable: str | None = None
-    depth_axis: int = -1  # the last, unless the array lies along the vectors and is only far apart
+    depth_axis: int = -1  # the last, unless rows lie along the vectors, only far apart
     is_written: bool = False
     is_read: bool = True
 
@@ -46,7 +45,7 @@ class Packing:
 
     @property
     def names(self) -> set[str]:
-        """The variables that say which part of the array is meant: all but the depth axis's."""
+        """The variables that say which part of the array is copied: all but the depth axis's."""
         return {name for part in self.outside_depth(self.index) for name in names_in(part)}
 
     @property
@@ -56,7 +55,7 @@ class Packing:
 
     @property
     def is_transposed(self) -> bool:
-        """Whether the copy lies across the array, and not only closer together."""
+        """Whether the copy is transposed, and not only denser than the array."""
         return self.depth_axis == -1
 
     def at(self, vector: Expression, depth: Expression) -> Index:
@@ -71,21 +70,21 @@ class Packing:
 
 
 def find_strided(access: Access, vector: str, depth: str | None = None) -> Packing | None:
-    """Returns how an access lies across the vector axis; None when it does not, or not cleanly."""
+    """Returns the packing for an access that is strided along the vector axis, if it has one."""
     if depth is not None and not _runs_along(access, depth):
         return None
     axis, last = _axis_along(access, vector), len(access.index) - 1
     if axis is None or axis == last or access.affine_index[last] is None:
         return None
     index = access.affine_index[axis]
-    written = affine(access.index[axis])  # as it stands there: lets are not looked up
+    written = affine(access.index[axis])  # as it is written: lets are not looked up
     if index is None or index.coefficient(vector) != 1 or written != index:
         return None
     return Packing(access.buffer, access.index, axis, vector, depth)
 
 
 def find_column_panel(access: Access, vector: str) -> Packing | None:
-    """Returns how an access lies along the vector axis with one axis before it that is deep."""
+    """Returns the packing for an access along the vector axis, its depth the axis before."""
     last = len(access.index) - 1
     if last < 1 or _axis_along(access, vector) != last:
         return None
@@ -112,10 +111,10 @@ def _runs_along(access: Access, name: str) -> bool:
 def may_pack(
     packing: Packing, access: Access, vector: Loop, width: int, info: DependenceInfo, limit: int
 ) -> bool:
-    """Tells whether a copy of `width` columns at least may stand for the array of an access.
+    """Tells whether a copy of `width` columns at least may replace the array of an access.
 
-    It takes no more than `limit` bytes. Only the depth axis may move inside of the copy, nothing
-    else moves it, and nearly all of it is needed.
+    It must take no more than `limit` bytes. Inner loops, and nothing else, must index the depth
+    axis, and no other axis; and nearly all of the depth must be needed.
     """
     if access.non_affine:
         return False
@@ -133,10 +132,10 @@ def may_pack(
 def find_packed_output(
     access: Access, vector: Loop, width: int, info: DependenceInfo, body: Body, limit: int
 ) -> Packing | None:
-    """Returns how all accesses to an array that is stored to lie across the vector axis, if alike
-    and if copies take no more than `limit` bytes.
+    """Returns the packing for all accesses to an array that is stored to, if they agree on one and
+    copies take no more than `limit` bytes.
 
-    Where the first loop that reaches the array writes all that is meant, nothing need be read.
+    If the first loop that reaches the array writes all of the copied part, nothing need be read.
     """
     first: Packing | None = None
     for other in info.written[access.buffer]:
@@ -160,7 +159,7 @@ def _is_written_first(packing: Packing, body: Body) -> bool:
 
 
 def _writes_all(packing: Packing, loop: Loop) -> bool:
-    """Whether a loop stores to all of the depth axis, for sure."""
+    """Whether a loop is known to store to all of the depth axis."""
     if trip_count(loop) != packing.depth:
         return False
     stores = [part for part in loop.body if isinstance(part, Store) and part.mask is None]

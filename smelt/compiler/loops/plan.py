@@ -1,6 +1,6 @@
-"""Plans: what becomes of a nest of loops. Candidates are listed, costed, and the cheapest is taken.
+"""Plans: what becomes of a loop nest. Candidates are listed, costed, and the cheapest is taken.
 
-A plan is a value. It is made here by the cost model and carried out by `apply_plan.py`.
+A plan is a value. It is made here with the cost model, and applied by `apply_plan.py`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from smelt.ir.loops import Buffer, Load, Loop, Scratch, Store, trip_count
 from smelt.ir.symbolic import decided, is_symbolic, sample
 from smelt.ir.visit import Body, Index, Transformer, statements
 
-SHORT_ROW = 32  # elements up to which rows of their own are kept for each lane of a vector
-SHORT_VECTORS = 2  # vectors of such rows at once: more is more code, and leaves the cache
+SHORT_ROW = 32  # elements up to which each lane of a vector may have a row of its own
+SHORT_VECTORS = 2  # vectors of such rows at once: more need more code and cache
 FAR_BYTES = 1 << 18  # rows that span more than this, so that each column lies on many pages, are
 FAR_DEPTH = 64  # copied together if there are so many of them,
 FAR_ROWS = 32  # and so many rows of the result read them
@@ -59,7 +59,7 @@ class SerialPlan:
 
 @dataclass(frozen=True, slots=True)
 class TransposePlan:
-    """The nest only copies arrays that lie across each other: tiles are transposed in registers."""
+    """The nest only copies and transposes arrays: tiles are transposed in registers."""
 
     nest: Nest
     cost: float
@@ -76,9 +76,9 @@ class TransposePlan:
 class VectorPlan(VectorLoops):
     """Iterations of the vector loop become lanes, `columns` vectors at once.
 
-    With a row loop, `rows` of its iterations are interleaved, so that they share what they load.
-    Where the columns end in fewer vectors than that, these are done `tail_rows` at once. So many
-    `strips` of columns are packed together. Sums have `accumulators` of their own each.
+    With a row loop, `rows` of its iterations are interleaved, so that they share loads. If fewer
+    than `columns` vectors are left at the end, `tail_rows` are interleaved there. `strips` strips
+    of columns are packed together. Each sum has `accumulators` accumulators.
     """
 
     nest: Nest
@@ -122,7 +122,7 @@ def make_plan(loop: Loop, cpu: CPU, true_trips: Mapping[str, int] | None = None)
 def chosen_plan(
     loop: Loop, cpu: CPU, true_trips: Mapping[str, int] | None = None
 ) -> tuple[Plan, list[Plan]]:
-    """Returns the cheapest plan, before its tile is chosen, and all that there are."""
+    """Returns the cheapest plan, before its tile is chosen, and all candidates."""
     nest = find_nest(loop, true_trips)
     plans = candidates(nest, cpu)
     if len(plans) == 1:
@@ -143,7 +143,7 @@ def _vector_name(plan: Plan) -> str:
 
 
 class OfSizeClass(Transformer):
-    """Puts extents that stand for their size classes in the place of all but those of scratches."""
+    """Replaces extents by those of their size classes, except the extents of scratches."""
 
     def __init__(self, body: Body) -> None:
         super().__init__()
@@ -186,7 +186,7 @@ def _serial(nest: Nest, cpu: CPU) -> SerialPlan:
 
 
 def _vectorized(nest: Nest, vector: Loop, cpu: CPU) -> VectorPlan | None:
-    """The plan that makes vectors of one loop, or None where that is not allowed."""
+    """The plan that makes vectors of one loop, or None if that is not allowed."""
     info = nest.info
     if not _may_vectorize(info, vector):
         return None
@@ -240,7 +240,7 @@ def tiled(plan: VectorPlan, cpu: CPU) -> VectorPlan:
         if info.registers.live_in:
             vectors = -(-size_class(trip_count(plan.vector)) // plan.lanes)
         elif is_symbolic(vectors):
-            vectors = 1  # code for each number of vectors that may be left over is spared
+            vectors = 1  # no code for each number of vectors that may be left over
         return replace(plan, columns=unroll(vectors, info.work + len(info.accesses)))
     limits = tile_limits(plan, cpu)
     rows, columns = tile_shape(*limits)
@@ -258,8 +258,8 @@ def tiled(plan: VectorPlan, cpu: CPU) -> VectorPlan:
 
 
 def _strips(plan: VectorPlan, columns: int, vectors: int, cpu: CPU) -> int:
-    """Returns how many strips of columns are packed together: of rows that lie far apart, several,
-    so that each page is visited less often, but so that there are some panels for the threads.
+    """Returns how many strips of columns are packed together: several if rows are far apart, so
+    that each page is visited less often, but few enough that threads have several panels.
     """
     if plan.lane_per_row or not plan.packings or any(one.is_transposed for one in plan.packings):
         return 1
@@ -291,7 +291,7 @@ def tile_limits(plan: VectorPlan, cpu: CPU) -> tuple[int, int, int, int, int]:
 def _choose_packings(
     nest: Nest, loops: VectorLoops, limit: int
 ) -> tuple[list[Packing], dict[int, Packing]]:
-    """Returns what is packed, in so many bytes each at most, and for accesses by their number which
+    """Returns what is packed, each in at most `limit` bytes, and by the numbers of accesses, which
     of it they read or write.
     """
     packings: list[Packing] = []
@@ -312,7 +312,7 @@ def _choose_packings(
 
 
 def _strided_packing(access: Access, nest: Nest, loops: VectorLoops, limit: int) -> Packing | None:
-    """Tells how an access crosses the vector axis, if its array may be packed."""
+    """Returns the packing for a strided access, if its array may be packed."""
     info, vector = nest.info, loops.vector
     if access.buffer in info.written:
         output = find_packed_output(access, vector, loops.lanes, info, nest.body, limit)
@@ -324,7 +324,7 @@ def _strided_packing(access: Access, nest: Nest, loops: VectorLoops, limit: int)
 
 
 def _column_panel(access: Access, nest: Nest, loops: VectorLoops, limit: int) -> Packing | None:
-    """Tells which axis of an access is deep, if its rows are many and so far apart that it pays."""
+    """Returns the packing for an access whose rows are many, and so far apart that it pays."""
     packing = find_column_panel(access, loops.vector.variable.name)
     if packing is None or packing.depth < FAR_DEPTH or access.buffer in nest.info.written:
         return None
@@ -358,7 +358,7 @@ def _transposing_copies(nest: Nest) -> TransposePlan | None:
 
 
 def _copies(nest: Nest, target: Loop, source: Loop) -> tuple[tuple[Packing, Packing], ...]:
-    """Returns the loads and stores of copies that lie across each other in two loops."""
+    """Returns the loads and stores of copies that are transposed in two loops."""
     result: list[tuple[Packing, Packing]] = []
     accesses = nest.info.accesses
     a, b = target.variable.name, source.variable.name

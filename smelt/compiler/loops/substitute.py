@@ -45,7 +45,7 @@ class Names:
         return name
 
     def unused(self, wanted: str) -> str:
-        """Returns the same for a loop that ends before other names are asked for."""
+        """Returns such a name without taking it, for a loop that ends before others are needed."""
         name, number = wanted, 1
         while name in self.taken:
             number += 1
@@ -56,8 +56,8 @@ class Names:
 class Substitution(Transformer):
     """Replaces variables by expressions and registers by elements of other registers.
 
-    With a `mask`, loads that become vectors read only the lanes where it holds. `replace_load` may
-    put something else in the place of a load after that.
+    With a `mask`, loads that become vectors read only the lanes where it holds. Then
+    `replace_load` may replace a load by something else.
     """
 
     def __init__(
@@ -104,10 +104,10 @@ class Substitution(Transformer):
 def renamed(body: Sequence[Statement], names: Names) -> Body:
     """Returns a copy of statements in which all lets and loops have names that nothing else has.
 
-    In what is copied each name must be bound once, as in every kernel on its way through here.
+    The statements must bind each name once, as every kernel does in these rewrites.
 
-    Whoever repeats code owes the copy this: what is known of a name (its range, its affine value,
-    what stands for it) is then true of the whole kernel, wherever a rewrite moves the code.
+    A rewrite that repeats code must rename the copy: then what is known of a name (its range, its
+    affine value, its replacement) holds in the whole kernel, wherever a rewrite moves the code.
 
         for i in range(0, 16):          for i_2 in range(0, 16):
             t = x[i]              ->        t_2 = x[i_2]
@@ -117,7 +117,7 @@ def renamed(body: Sequence[Statement], names: Names) -> Body:
 
 
 class Renaming(Substitution):
-    """A substitution that gives what the copy binds names of its own."""
+    """A substitution that renames all variables that the copy binds."""
 
     def __init__(
         self,
@@ -142,14 +142,14 @@ def add_terms(base: Expression, offset: Expression) -> Expression:
 
 
 def combined(op: str, terms: Sequence[Expression]) -> Expression:
-    """Returns a power of two of terms as one, combined in pairs, and these in pairs again."""
+    """Returns 2^n terms as one, combined in pairs, and these in pairs again."""
     while len(terms) > 1:
         terms = [Binary(op, a, b) for a, b in zip(terms[::2], terms[1::2], strict=True)]
     return terms[0]
 
 
 def identity(op: str, dtype: DType) -> Constant:
-    """Returns the number that changes nothing when it is added, multiplied, and so on."""
+    """Returns the identity element of an operation: 0 for a sum, 1 for a product, ..."""
     if op in ("add", "mul"):
         return Constant(int(op == "mul") if not dtype.is_float else float(op == "mul"), dtype)
     if dtype.is_float:

@@ -1,7 +1,7 @@
 """Tile sizes: how wide vectors are, how many rows and columns are done at once, and chunks.
 
 All of them follow from shapes, dtypes and the width of a vector register, never from the number of
-threads, so that results are the same on any of them.
+threads, so that results do not depend on it.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from functools import lru_cache
 from smelt.dtypes import DType
 from smelt.ir.symbolic import is_symbolic
 
-LATENCY = 10  # sums that must be under way at once to keep the multiply-adders busy
+LATENCY = 10  # sums that must be in flight to keep the multiply-add units busy
 WIDEST_TILE = 4  # vectors side by side
 WIDEST_ROW = 8  # the same when there is one row only: longer runs of memory
 UNROLLED_WORK = 96  # operations in one unrolled tile, about
-SIZE_COST = 0.015  # a tile of another size is more code to make
+SIZE_COST = 0.015  # of the code for a tile of another size
 CLASSES = (8, 16, 32, 64, 128)  # of extents: shorter ones differ more in what suits them
 EVEN = 1 << 12  # an extent that every tile of a power of two divides
-PARALLEL_CYCLES = 20_000  # a kernel below runs on one thread: waking another takes as long
+PARALLEL_CYCLES = 20_000  # a shorter kernel runs on one thread: waking another takes as long
 CHUNK_CYCLES = 5_000  # what one chunk of a parallel kernel takes, at least
 MAX_CHUNKS = 32  # more chunks than that balance no better
 
@@ -36,10 +36,10 @@ def lanes_for(dtypes: Iterable[DType], vector_bits: int) -> int:
 
 def size_class(extent: int) -> int:
     """Returns the extent that stands for all that are about as large: the next of CLASSES, and
-    beyond them of powers of 4. Up to 8 each stands for itself.
+    beyond them the last times a power of 4. Up to 8, each stands for itself.
 
-    How sums are made is chosen for it. So the choice does not change back and forth from one length
-    to the next, and lengths that are near share a version (`frontend/template.py`).
+    The order of sums is chosen for it. So the choice does not change back and forth from one length
+    to the next, and neighboring lengths share a version (`frontend/template.py`).
     """
     if extent <= CLASSES[0]:
         return extent
@@ -59,8 +59,8 @@ def narrowed(lanes: int, extent: int) -> int:
 def tile_shape(
     rows: int, vectors: int, registers: int, accumulators: int, most: int
 ) -> tuple[int, int]:
-    """Returns rows and vectors of a tile for `rows` x `vectors` sums: of the candidates the one
-    that takes the least time, and of equal ones the first.
+    """Returns rows and vectors of a tile for `rows` x `vectors` sums: the candidate that takes the
+    least time, the first of equal ones.
     """
     candidates = tile_candidates(rows, vectors, registers, accumulators, most)
     _, r, c = min(candidates, key=lambda candidate: candidate[0])
@@ -68,8 +68,8 @@ def tile_shape(
 
 
 def tail_height(rows: int, vectors: int, registers: int, accumulators: int, most: int) -> int:
-    """Returns how many rows a tile of so few vectors has: those at the edge are higher than others,
-    so that enough sums are under way.
+    """Returns the rows of a tile of few vectors, at the edge: it is higher than others, so that
+    enough sums are in flight.
     """
     heights = _fitting(_sizes(rows, 16), vectors, registers, accumulators, most)
     rows = EVEN if is_symbolic(rows) else rows
@@ -79,11 +79,11 @@ def tail_height(rows: int, vectors: int, registers: int, accumulators: int, most
 def tile_candidates(
     rows: int, vectors: int, registers: int, accumulators: int, most: int
 ) -> list[tuple[float, int, int]]:
-    """Returns tiles for `rows` x `vectors` sums: the time of all, by a small model, rows, vectors.
+    """Returns tiles for `rows` x `vectors` sums: estimated time of all, rows, vectors.
 
-    `accumulators` registers per sum must fit; `most` is the largest number of sums in a tile. Of an
-    extent that is not known yet tiles take a power of two, as if there were no smaller ones at the
-    edge, and one vector: so fewer sizes of that edge need code of their own.
+    `accumulators` registers per sum must fit; `most` is the largest number of sums in a tile. For
+    an extent that is not known yet, tiles take a power of two rows, as if there were no smaller
+    ones at the edge, or one vector: so fewer sizes at that edge need code of their own.
     """
     widest = 1 if is_symbolic(vectors) else WIDEST_TILE if rows > 1 else WIDEST_ROW
     heights, widths = _sizes(rows, 16), _sizes(vectors, widest)
@@ -124,7 +124,7 @@ def _candidates(
 def _fitting(
     heights: tuple[int, ...], c: int, registers: int, accumulators: int, most: int
 ) -> list[int]:
-    """Returns how high a tile of `c` vectors may be."""
+    """Returns the possible heights of a tile of `c` vectors."""
     return [
         r
         for r in heights
@@ -133,26 +133,26 @@ def _fitting(
 
 
 def _strip(rows: int, r: int, c: int) -> float:
-    """Time of tiles of `r` rows under each other, with a lower one at the edge."""
+    """Time of tiles of `r` rows, one below the other, with a lower one at the edge."""
     full, rest = divmod(rows, r)
     return full * _one(r, c) + (_one(rest, c) if rest else 0.0)
 
 
 def _one(r: int, c: int) -> float:
-    """Time of one step of a tile: its multiply-adds, or their latency, or its loads, of which those
-    of vectors come from the second cache and are some bytes; numbers lie in the first one.
+    """Time of one step of a tile: its multiply-adds, or their latency, or its loads; vectors are
+    loaded from the second cache, numbers from the first.
     """
     return max(r * c, LATENCY, 0.75 * (r + c)) + 0.15 * r + 0.45 * c
 
 
 def accumulators_of(rows: int, vectors: int, registers: int, sums: int, most: int) -> int:
-    """Returns how many accumulators each sum of the best tile has, so that enough are under way."""
+    """Returns how many accumulators each sum of the best tile has, so that enough are in flight."""
     under_way = sums * math.prod(tile_shape(rows, vectors, registers, sums, most))
     return 4 if under_way == 1 else 2 if under_way <= 3 else 1
 
 
 def unroll(vectors: int, work: int) -> int:
-    """Returns how many vectors of a loop without inner loops are done side by side."""
+    """Returns how many vectors of a loop without inner loops are done at once."""
     for count in (4, 2):
         if vectors >= count and work * count <= UNROLLED_WORK // 2:
             return count

@@ -1,4 +1,4 @@
-"""Views: statements on the same arrays under other shapes: arrays are dense, the memory is one."""
+"""Views: statements on the same arrays in other shapes; arrays are dense, so memory is shared."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from smelt.ir.visit import Body, Index, Transformer, expressions, statements
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Another array that stands for one, and the index into it for an index into that one.
+    """A replacement for an array, and a function from the array's indices to its own.
 
-    Where that index is None, the access stays as it is.
+    If the new index is None, the access stays as it is.
     """
 
     buffer: Buffer
@@ -45,7 +45,7 @@ def stores(body: Body) -> list[Store]:
 
 
 def without_axes(buffer: Buffer, axes: Set[int]) -> View:
-    """Returns a view without axes that have one element, or move with the axis before each."""
+    """Returns a view without `axes`, which have one element, or continue the axis before."""
     kept = [axis for axis in range(len(buffer.shape)) if axis not in axes]
     ends = pairwise([*kept, len(buffer.shape)])
     shape = tuple([math.prod(buffer.shape[start:stop]) for start, stop in ends])

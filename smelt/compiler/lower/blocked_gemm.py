@@ -1,7 +1,7 @@
 """Lower a blocked convolution, a panel at a time.
 
 `graph/gemm_blocking.py` says which operand is packed, and how all axes are tiled. A forward pass
-with a 3 x 3 kernel on 64 channels, of which x is packed in tiles of 2 rows of 24 positions, becomes
+with a 3 x 3 kernel on 64 channels, with x packed in tiles of 2 rows of 24 positions, becomes
 
     for n, tile:
         panel = scratch(float32[64, 3, 3, 48])
@@ -12,9 +12,9 @@ with a 3 x 3 kernel on 64 channels, of which x is packed in tiles of 2 rows of 2
             for c, k, l: acc = acc + w[o, c, k, l] * panel[c, k, l, j]
             y[n, o, tile * 48 + j] = acc
 
-Whatever is computed of y on the way to memory (bias, activation) stands in place of `acc`. Padding
-of x is a mask where the panel is packed, and nowhere else. Where a panel does not hold the whole
-depth, or columns do not lie side by side in y, sums wait in a second buffer, the accumulators.
+The epilogue of y (bias, activation) stands in place of `acc`. Padding of x is a mask where the
+panel is packed, and nowhere else. If a panel does not hold the whole depth, or columns are not
+contiguous in y, sums are kept in a second buffer, the accumulators.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from smelt.ir.loops import Buffer, Constant, Expression, Load, Scratch, Store, c
 from smelt.ir.visit import Body, Index
 from smelt.ops.regroup import regroup
 
-NEIGHBORS = 6  # positions side by side that are enough rows of a tile
+NEIGHBORS = 6  # neighboring positions that are enough rows of a tile
 
 
 def lower_blocked_gemm(builder: KernelBuilder) -> Body:
@@ -87,13 +87,13 @@ class _Tiles:
         return rows
 
     def results(self, index: Index, loops: Loops, sums: Body, value: Expression) -> Body:
-        """Returns the loops that bring the elements of a tile to memory."""
+        """Returns the loops that store the elements of a tile."""
         raise NotImplementedError
 
     # --- the algorithm ----------------------------------------------------------------------------
 
     def body(self) -> Body:
-        """Returns the loops over the tiles: pack, multiply, bring to memory."""
+        """Returns the loops over the tiles: pack, multiply, store."""
         if self.blocking.is_direct:
             return nest(self.loops, self.multiply(*self.blocking.depth[0], None))
         accumulators = self.scratch("accumulators", self.extents)
@@ -147,7 +147,7 @@ class _Tiles:
         return nest(loops, (*lets, Store(panel, index, value)))
 
     def read_x(self, n: Expression, c: Expression, position: Index, taps: Index) -> Expression:
-        """Returns the element of x under a tap of the kernel that stands at an output position."""
+        """Returns the element of x under a tap of the kernel at an output position."""
         at = input_position(self.node, position, taps)
         return self.builder.read(self.x, (n, self.group * self.e.channels + c, *at))
 
@@ -156,11 +156,11 @@ class _Tiles:
         return self.builder.read(self.w, (self.output(o), c, *taps))
 
     def output(self, o: Expression) -> Expression:
-        """Returns the number among all output channels of one of the group's."""
+        """Returns the number, among all output channels, of one of the group's."""
         return self.group * self.e.outputs + o
 
     def at_corner(self, *index: Expression) -> Index:
-        """Returns where in y an element of the tile lies: sample, output, position."""
+        """Returns the index in y of an element of the tile: sample, output, position."""
         return tuple([start + part for start, part in zip(self.corner, index, strict=True)])
 
 
@@ -176,7 +176,7 @@ class _PatchPanels(_Tiles):
         return self.sizes[1], math.prod(self.sizes[2:])
 
     def pack(self, panel: Buffer, channel: Expression, tap: Expression) -> Body:
-        """Each element of x is copied once a tap."""
+        """Each element of x is copied once per tap."""
         (c, k, *inner), loops = self.indices("k", panel.shape[:-1])
         inside, columns = self.indices("i", self.sizes[2:])
         n, _, *position = self.at_corner(constant(0), constant(0), *inside)
@@ -188,7 +188,7 @@ class _PatchPanels(_Tiles):
         return self.read_w(rows[0], channel, taps)
 
     def results(self, index: Index, loops: Loops, sums: Body, value: Expression) -> Body:
-        """The position counts as one number, so that vectors run on over the rows of y."""
+        """Positions are one axis here, so that vectors continue across the rows of y."""
         extents = self.e.positions
         all_positions = (math.prod(extents),)
         flat = regroup(self.corner[2:], extents, all_positions)[0] + index[-1]
@@ -218,8 +218,8 @@ class _KernelPanels(_Tiles):
         return self.read_x(n, channel, tuple(position), taps)
 
     def ordered_rows(self, rows: Loops) -> Loops:
-        """Positions side by side lie on the same cache lines of x; where they are few, the longest
-        axis gives the most rows.
+        """Neighboring positions are on the same cache lines of x; if they are few, the longest axis
+        gives the most rows.
         """
         *outer, width, samples = rows
         if width[1] >= NEIGHBORS:

@@ -12,9 +12,8 @@ Tiles of 512 x 64 of `x @ w`, of depth 8192 in blocks of 512, become
                 sums[i, p * 32 + j] += x[row * 512 + i, block * 512 + k] * panel[k, j]
         y[row * 512 + i, column * 64 + j] = sums[i, j]
 
-What is not packed is read where it lies. Whatever is computed of y on the way to memory (bias,
-activation, an optimizer's update) stands in place of `sums[i, j]`. Where one block holds the whole
-depth there are no sums in memory.
+What is not packed is read in place. The epilogue of y (bias, activation, an optimizer's update)
+stands in place of `sums[i, j]`. If one block holds the whole depth, there are no sums in memory.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ class _Tile:
         self.column, self.loop_over_columns = self.starts("column", columns)
 
     def body(self) -> Body:
-        """Returns the loops over the tiles, of the longer row of tiles outside."""
+        """Returns the loops over the tiles, the longer one outside."""
         loops = sorted((self.loop_over_rows, self.loop_over_columns), key=lambda loop: -loop[1])
         depth = self.blocking.depth
         if sum(block.count for block in depth) == 1:
@@ -78,7 +77,7 @@ class _Tile:
     def block(self, block: Tiles, sums: Buffer | None) -> Body:
         """Returns the loops over blocks of the depth of one size.
 
-        Without `sums` what they add up to are results.
+        Without `sums`, what they add up to is the result.
         """
         start, loop = self.starts("block", block)
         width = PANEL_COLUMNS if self.blocking.packs_right else self.columns.size
@@ -112,7 +111,7 @@ class _Tile:
     def right(
         self, start: Expression, depth: int, first: Expression, columns: int
     ) -> tuple[Body, Buffer | None]:
-        """Returns the loops that pack a panel, and where; nothing where its rows lie together."""
+        """Returns the loops that pack a panel, and the panel; neither, if its rows are short."""
         if not self.blocking.packs_right:
             return (), None
         panel = self.scratch("panel", depth, columns)
@@ -120,7 +119,7 @@ class _Tile:
         return self.copied(panel, loops, (k, j), self.read_right(start + k, first + j)), panel
 
     def results(self, place: Index, loops: Loops, adding: Body, value: Expression) -> Body:
-        """Returns the loops that bring elements of the tile to memory."""
+        """Returns the loops that store elements of the tile."""
         i, j = place
         index = (*self.batch, self.row + i, self.column + j)
         return nest(loops, (*adding, *self.builder.epilogue(index, value)))

@@ -1,4 +1,4 @@
-"""Chunk loops: a loop over time runs for parts of the batch, each by itself; threads share them.
+"""Chunk loops: a loop over time runs separately for chunks of the batch, which threads share.
 
 Before:                                     after, with two chunks of 32 rows:
 
@@ -7,14 +7,14 @@ Before:                                     after, with two chunks of 32 rows:
         for i in range(0, 64): <b[i, ...]>              for i in range(0, 32): <a[i, ...]>
                                                         for i in range(0, 32): <b[i, ...]>
 
-Before, threads would have to meet after each kernel of each iteration, which takes longer than
-the kernels of a small recurrence; after it they meet once. It is done where rows see nothing of
-each other: every kernel of the loop walks the rows of what it writes, or all their elements, in
-order, and whatever it does not walk so it only reads. Then a chunk is a range of bytes of every
-array, the same part of each.
+Before, threads need a barrier after each kernel of each iteration, which takes longer than the
+kernels of a small recurrence; after, they need one. It is done if rows do not depend on each other:
+every kernel of the loop walks the rows of what it writes, or all their elements, in order, and only
+reads what it does not walk in this way. Then a chunk is a range of bytes of every array, the same
+part of each.
 
-How many chunks there are follows from the shapes, never from the number of threads. The sums are
-what they were: a row is computed as before.
+The number of chunks depends on the shapes, never on the number of threads. Sums do not change: a
+row is computed as before.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from smelt.ir.visit import Body, Index, Transformer, used_names
 
 LONG = 1 << 20  # operations of a loop that is worth sharing
 MOST = 8  # chunks
-ROWS = 32  # of a chunk; half as many where there would be one chunk only
+ROWS = 32  # of a chunk; half as many if there would be one chunk only
 ALIGNMENT = 64  # bytes to which the arrays of a chunk are aligned
 
 
@@ -61,7 +61,7 @@ def _region(region: Region) -> Region:
 
 
 def _chunked(part: Repeat) -> Repeat | None:
-    """Returns the loop for chunks of its rows, or None where it has none, or is too short."""
+    """Returns the loop for chunks of its rows, or None if it has none, or is too short."""
     body, arena = part.region.program.body, part.region.program.arena_bytes
     calls = [call for call in body if isinstance(call, Call)]
     if part.flag is not None or len(calls) < len(body) or not calls:
@@ -87,7 +87,7 @@ def _chunked(part: Repeat) -> Repeat | None:
 
 
 def _rows(statement: Statement) -> int:
-    """Returns how many rows a loop walks; 0 where that is not known, or it begins elsewhere."""
+    """Returns how many rows a loop walks; 0 if that is not known, or it does not begin at 0."""
     if not isinstance(statement, Loop) or statement.start != 0 or statement.step != 1:
         return 0
     stop = statement.stop
@@ -95,11 +95,11 @@ def _rows(statement: Statement) -> int:
 
 
 def _count(rows: set[int], sizes: list[int]) -> int | None:
-    """Returns how many chunks there are: at least 2, and as many rows in each; or None.
+    """Returns the number of chunks, at least 2, with the same number of rows in each; or None.
 
     Args:
-        rows: of the different kernels: of a batch, or as many elements.
-        sizes: bytes that must be whole lines in every chunk.
+        rows: what the kernels walk: the rows of a batch, or all their elements.
+        sizes: bytes that must be whole cache lines in every chunk.
     """
     least, common = min(rows), math.gcd(*rows)
     fitting = [
@@ -115,8 +115,8 @@ def _count(rows: set[int], sizes: list[int]) -> int | None:
 
 
 def _walked(call: Call) -> list[tuple[Slot, bool]] | None:
-    """Returns of each slot of a call whether its rows are walked; the others are read, at places
-    that do not depend on the row. None where neither is so.
+    """Returns for each slot of a call whether its rows are walked; the others are read, at indices
+    that do not depend on the row. None if a slot is neither.
     """
     kernel = call.kernel
     kinds: dict[Buffer, set[bool]] = {buffer: set() for buffer in kernel.buffers}
@@ -124,7 +124,7 @@ def _walked(call: Call) -> list[tuple[Slot, bool]] | None:
         assert isinstance(nest, Loop)
         rest = _WithoutRows(nest, kinds).block(nest.body)
         if any(nest.variable.name in used_names(statement) for statement in rest):
-            return None  # the number of the row is more than where the row is found
+            return None  # the row number is used for more than finding the row
     found = []
     for buffer, (slot, offset) in zip(kernel.buffers, call.places, strict=True):
         if kinds[buffer] == {True}:
@@ -138,8 +138,8 @@ def _walked(call: Call) -> list[tuple[Slot, bool]] | None:
 
 
 class _WithoutRows(Transformer):
-    """Takes the row out of the accesses that walk the rows of a buffer from end to end, and notes
-    of each buffer whether its accesses do.
+    """Removes the row from the accesses that walk all rows of a buffer, and notes for each buffer
+    whether its accesses do.
     """
 
     def __init__(self, nest: Loop, kinds: dict[Buffer, set[bool]]) -> None:
@@ -148,7 +148,7 @@ class _WithoutRows(Transformer):
         self.kinds = kinds
 
     def access(self, buffer: Buffer, index: Index) -> tuple[Buffer, Index]:
-        """Leaves the first row in the place of any."""
+        """Replaces any row by the first."""
         if buffer not in self.kinds:
             return buffer, index
         is_row = bool(index) and self._is_row(index[0]) and buffer.shape[0] == _rows(self.nest)
@@ -200,7 +200,7 @@ def _cut(shape: tuple[int, ...], chunks: int) -> tuple[int, ...]:
 
 
 def _bound(binding: Binding, inner: Slot) -> Binding:
-    """Returns where the slot of a chunk lies: each chunk's behind that of the one before."""
+    """Returns the binding of a chunk's slot: each chunk's follows that of the one before."""
     distance = 0 if inner is binding.inner else inner.nbytes
     return replace(binding, inner=inner, chunk_stride=distance)
 
@@ -217,7 +217,7 @@ class _Shrink(Transformer):
         }
 
     def access(self, buffer: Buffer, index: Index) -> tuple[Buffer, Index]:
-        """Goes to the buffer of a chunk."""
+        """Replaces a buffer by that of a chunk."""
         return self.buffers.get(buffer, buffer), index
 
     def kernel(self, kernel: Kernel) -> Kernel:

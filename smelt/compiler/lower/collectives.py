@@ -1,8 +1,8 @@
 """Lower collectives: a node becomes a call of a function of MPI on the slots of its operands.
 
-What is begun has a request, an opaque number of MPI's, by which it is waited for. Most MPI
-libraries work only while they are called; so while something is under way, each kernel is followed
-by a call that lets them.
+A collective that was started has a request, an opaque number of MPI's, to wait on. Most MPI
+libraries make progress only while they are called; so while a collective is running, each kernel is
+followed by a call that lets them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from smelt.ops.collective import all_reduce_start, all_reduce_wait
 
 
 class Collectives:
-    """The collectives of one program, and which of them are under way."""
+    """The collectives of one program, and which of them are running."""
 
     def __init__(self, planned: Planned) -> None:
         self.planned = planned
@@ -43,7 +43,7 @@ class Collectives:
         return Collective(node.op.function, source, target, count // rows, op, root, request)
 
     def with_progress(self, call: Call) -> Iterator[Part]:
-        """Yields a kernel's call, and what lets MPI go on with what is under way."""
+        """Yields a kernel's call, and while a collective is running, what lets MPI progress."""
         yield call
         if self.under_way:
             yield Progress(self.requests[self.under_way[0]])

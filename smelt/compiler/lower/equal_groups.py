@@ -1,8 +1,8 @@
-"""Equal groups: what a group says, up to names, so that groups which say the same are lowered once.
+"""Equal groups: groups with equal descriptions, up to names, are lowered once.
 
-Sixteen equal layers have sixteen equal products, normalizations and updates. What a kernel depends
-on is the part of the graph that its group computes, which of its nodes have memory, and how the
-group is computed; from where its operands come it does not ask.
+Sixteen equal layers have sixteen equal products, normalizations and updates. A kernel depends on
+the part of the graph that its group computes, on which of its nodes have memory, and on how the
+group is computed; not on where its operands come from.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from smelt.ir.description import describe_part
 from smelt.ir.graph import Node, scalar_value
 from smelt.ir.loops import Kernel
 
-Places = list[tuple[Node, int]]  # the node behind each buffer of a kernel, and the bytes before it
+Places = list[tuple[Node, int]]  # for each buffer of a kernel, its node and byte offset
 Lowered = tuple[Kernel, Places]
 
 
 class EqualGroups:
-    """The groups of a program that have been lowered, by what they say."""
+    """The groups of a program that have been lowered, by their descriptions."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[Kernel, list[tuple[int, int]]]] = {}
@@ -28,8 +28,8 @@ class EqualGroups:
     def lowered(
         self, planned: Planned, group: Group, lower: Callable[[Planned, Group], Lowered]
     ) -> Lowered:
-        """Returns what `lower` makes of a group; of one that says the same as another, the kernel
-        of that one.
+        """Returns what `lower` makes of a group; for one that equals an earlier one, the kernel of
+        that one.
         """
         described = _described(planned, group)
         if described is None:

@@ -1,9 +1,9 @@
 """The kernel of one group while it is being written: its loop indices, buffers, names, and reads.
 
-An inlined node is lowered by its card: `lower(readers, index, node)` gives one element as an
-expression, and the readers recurse. So a movement is a substitution of indices and costs no loop.
-What an expression uses twice is bound to a name. Which loops stand around is decided elsewhere
-(`nests.py`, `blocked_gemm.py`, `standalone.py`); they all write through a `KernelBuilder`.
+An inlined node is lowered by its card: `lower(readers, index, node)` returns one element as
+an expression, and the readers recurse. So a movement is a substitution of indices and costs no
+loop. What an expression uses twice is bound to a name. The loops around are written elsewhere
+(`nests.py`, `blocked_gemm.py`, `standalone.py`), always through a `KernelBuilder`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ NAME_PARTS = 4  # operations that a kernel's name mentions
 
 @dataclass(frozen=True, slots=True)
 class FlattenedAxes:
-    """Last axes that loops walk in one go: their indices and extents, and the one index of all."""
+    """Last axes that loops walk as one: their indices and extents, and the index of that one."""
 
     indices: Index
     extents: Shape
@@ -76,9 +76,7 @@ class KernelBuilder:
         self._inlined: dict[object, Expression] = {}
 
     def kernel(self, body: Body) -> tuple[Kernel, list[tuple[Node, int]]]:
-        """Returns the kernel of a body, and the node behind each of `kernel.buffers` with the bytes
-        of it that lie before the buffer.
-        """
+        """Returns the kernel of a body; for each of `kernel.buffers`, its node and byte offset."""
         outputs = tuple(self.written.values())
         place_of = {
             buffer: (node, first * node.dtype.itemsize)
@@ -96,7 +94,7 @@ class KernelBuilder:
     # --- results ----------------------------------------------------------------------------------
 
     def epilogue(self, index: Index, value: Expression) -> list[Statement]:
-        """Returns what the members make of the first one's element, each at the same index."""
+        """Returns the statements of all members, given the first one's element, at its index."""
         first, *followers = self.group.members
         self.forget_inlined()
         statements = self.emit_result(first, index, value)
@@ -106,7 +104,7 @@ class KernelBuilder:
         return statements
 
     def emit_result(self, node: Node, index: Index, value: Expression) -> list[Statement]:
-        """Returns what makes a member's value known to later members and to later kernels."""
+        """Returns the statements that pass a value on to later members and to later kernels."""
         statements: list[Statement] = []
         depth = len(self.outer)
         if math.prod(node.shape[depth:]) == 1 and self._is_read_inside(node):
@@ -146,8 +144,8 @@ class KernelBuilder:
     def _load(self, node: Node, shape: Shape, index: Index, mask: Expression | None) -> Expression:
         """Returns the load of an element of a node that is in memory under a shape.
 
-        Where leading axes are read at one place only (one step of a sequence), the buffer is what
-        lies there: so kernels for other places are equal, and are compiled once.
+        If leading axes are read at one place only (one step of a sequence), the buffer is the part
+        there: so kernels for other places are equal, and are compiled once.
         """
         count, first = 0, 0
         if node not in self._changes:
@@ -167,13 +165,13 @@ class KernelBuilder:
             (x,) = node.inputs
             in_memory = x in self.materialized and x not in self.members and x.shape != node.shape
             if in_memory and _divides(movement.reshape.source(index, x.shape, node)):
-                # the same memory under another shape spares the arithmetic
+                # the same memory under another shape saves the arithmetic
                 return self._load(x, node.shape, index, mask)
         readers = tuple([partial(self.read, operand) for operand in node.inputs])
         return cast(Inlined, node.op).lower(readers, index, node, mask)
 
     def forget_inlined(self) -> None:
-        """Forgets inlined expressions: the loop that they stand in ends."""
+        """Forgets inlined expressions: the loop that they are in ends."""
         self._inlined.clear()
 
     # --- names ------------------------------------------------------------------------------------
@@ -196,7 +194,7 @@ class KernelBuilder:
         return f"{stem}{self._names}"
 
     def loop(self, stem: str, extent: int) -> Expression:
-        """Returns a new loop index, or 0 where the loop would run once."""
+        """Returns a new loop index, or 0 if the loop would run once."""
         return constant(0) if extent == 1 else index_variable(self.fresh(stem))
 
     def variable(self, node: Node) -> Variable:
@@ -221,7 +219,7 @@ class KernelBuilder:
 
     @contextmanager
     def flattened(self, axes: FlattenedAxes) -> Iterator[None]:
-        """Within the block buffers whose last axes are these are read and written along one."""
+        """Within the block, buffers that end in these axes are accessed along a flat one."""
         self._flattened = axes
         try:
             yield
@@ -231,7 +229,7 @@ class KernelBuilder:
     def view(self, node: Node, index: Index) -> tuple[Shape, Index]:
         """Returns the shape and index by which a materialized node is read or written.
 
-        Flattened axes count as one: it is the same memory, and spares taking the index apart.
+        Flattened axes count as one: it is the same memory, and saves dividing the index.
         """
         axes = self._flattened
         if axes is not None:
@@ -257,7 +255,7 @@ class KernelBuilder:
 
 
 def _fixed_axes(shape: Shape, index: Index) -> tuple[int, int]:
-    """Returns how many leading axes are read at one place, and the elements that lie before it."""
+    """Returns how many leading axes are read at one place, and the elements before it."""
     count, first = 0, 0
     for axis, (part, extent) in enumerate(zip(index, shape, strict=True)):
         if not isinstance(part, Constant) or not 0 <= part.value < extent:

@@ -25,7 +25,7 @@ LOWERINGS = {
     Strategy.BLOCKED_GEMM: lower_blocked_gemm,
     Strategy.BLOCKED_PRODUCT: lower_blocked_product,
     Strategy.STANDALONE: lower_standalone,
-}  # regions and collectives are no kernels but parts of the program
+}  # regions and collectives are not kernels but parts of the program
 
 
 def lower(planned: Planned, name: str = "step") -> Program:
@@ -57,8 +57,6 @@ def lower(planned: Planned, name: str = "step") -> Program:
 
 
 def lower_group(planned: Planned, group: Group) -> Lowered:
-    """Returns a group's kernel, and the node behind each of `kernel.buffers` with the bytes of it
-    that lie before the buffer.
-    """
+    """Returns a group's kernel, and for each of `kernel.buffers`, its node and byte offset."""
     builder = KernelBuilder(planned, group)
     return builder.kernel(LOWERINGS[group.strategy](builder))

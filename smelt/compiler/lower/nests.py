@@ -84,7 +84,7 @@ def _reduction(
 
 
 def _matmul(builder: KernelBuilder, node: Node, index: Index) -> tuple[Expression, Loops]:
-    """Returns the product that is summed up for the element at `index`, and the loop it needs."""
+    """Returns the product to sum up for the element at `index`, and the loop of the sum."""
     a, b = node.inputs
     k = builder.loop("k", a.shape[-1])
     *batch, row, column = index
@@ -94,7 +94,7 @@ def _matmul(builder: KernelBuilder, node: Node, index: Index) -> tuple[Expressio
 
 
 def _convolution(builder: KernelBuilder, node: Node, index: Index) -> tuple[Expression, Loops]:
-    """Returns the product that is summed up for the element at `index`, and the loops it needs.
+    """Returns the product to sum up for the element at `index`, and the loops of the sum.
 
     y[n, o, p] = sum over c, k of x[n, o's group of channels + c, p * stride + k * dilation]
     * w[o, c, k]
@@ -110,7 +110,7 @@ def _convolution(builder: KernelBuilder, node: Node, index: Index) -> tuple[Expr
 
 
 def input_position(node: Node, position: Index, tap: Index) -> Index:
-    """Returns where in x a convolution's tap lies when its kernel stands at a position of y."""
+    """Returns the position in x of a convolution's tap, when its kernel is at a position of y."""
     strides, dilations = node.attributes["stride"], node.attributes["dilation"]
     axes = zip(position, strides, tap, dilations, strict=True)
     return tuple([p * stride + k * gap for p, stride, k, gap in axes])

@@ -1,8 +1,8 @@
 """Lower loops and branches: the body becomes a program of its own, run in memory of the outer one.
 
-A body is lowered to a program like a step's. Each of its *slots* (one array of it) has a *binding*:
-the slot of the program around it in which it lies. A program with its bindings is a *region*. What
-lies where, for a loop that carries C tensors:
+A body is lowered to a program like a step's. Each of its *slots* (one array) has a *binding*: the
+slot of the program around it that holds it. A program with its bindings is a *region*. The bindings
+of a loop that carries C tensors:
 
     slot of the body    scan                         while_loop             cond
     state k             operand k, changed in place  the same; 0 is flag    none
@@ -11,7 +11,7 @@ lies where, for a loop that carries C tensors:
     result k            a slice of result C + k      none                   result k
     constant k          a constant of the step's own, in all three
 
-The compiler has given results 0 to C - 1 the memory of the operands that they began in.
+Results 0 to C - 1 already have the memory of the operands that hold their first contents.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def lower_region(
 
 
 class _Binder:
-    """Where the slots of the bodies of a loop or branch lie."""
+    """Binds the slots of the bodies of a loop or branch."""
 
     def __init__(self, planned: Planned, node: Node, results: Sequence[Node]) -> None:
         self.planned = planned
@@ -70,7 +70,7 @@ class _Binder:
         return Region(program, tuple(bindings), arena if program.arena_bytes else None)
 
     def binding(self, slot: Slot, first_constant: int) -> Binding:
-        """Returns where a slot of a body lies."""
+        """Returns the binding of a slot of a body."""
         number = slot.number
         match slot.kind:
             case "state":

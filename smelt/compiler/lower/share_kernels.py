@@ -1,12 +1,12 @@
-"""Share kernels: those that differ in names only, or in where they read, become one.
+"""Share kernels: kernels that differ only in names, or in where they read, become one.
 
-A Python loop over time steps is written out step by step, and each step reads another place:
+A Python loop over time steps is traced step by step, and each step reads at another place:
 
     for i in range(0, 8):                     for i in range(0, 8):
         y1[i] = tanh(x[i, 3])                     y2[i] = tanh(x[i, 4])
 
 Both are `y[i] = tanh(x[i, 0])`, called with the address of `x` moved by 3 elements and by 4. So the
-code of a step is made once, however long the loop. A kernel that has no such counterpart stays as
+code of a step is compiled once, however long the loop. A kernel without such a counterpart stays as
 it is.
 """
 
@@ -27,7 +27,7 @@ Places = dict[Buffer, Place]
 
 @dataclass(frozen=True, slots=True)
 class _Moved:
-    """A call whose kernel reads some buffers from other places on: at its own index minus these."""
+    """A call whose kernel may read buffers from `places` on, at its own indices minus these."""
 
     call: Call
     places: Places
@@ -51,7 +51,7 @@ def share_kernels(program: Program) -> Program:
     for call in calls(program):
         written = call.slots[: len(call.kernel.outputs)]
         key = call.kernel, tuple([slot in written for slot in call.slots])
-        if key not in seen:  # of equal groups it is one kernel already
+        if key not in seen:  # equal groups have one kernel already
             places = _places(call)
             kernel = _Mover(places, {}).kernel(call.kernel) if places else call.kernel
             seen[key] = places, kernel_text(kernel, canonical=True)
@@ -76,7 +76,7 @@ def _missing(several: list[_Moved]) -> dict[Buffer, int]:
 
 
 def _elements(buffer: Buffer, places: Mapping[Buffer, Place]) -> int:
-    """Returns how many elements of a buffer lie before the place that it is read from."""
+    """Returns how many elements of a buffer are before the place that it is read from."""
     place = places.get(buffer, ())
     return sum(step * first for step, first in zip(buffer.strides, place, strict=False))
 
@@ -87,7 +87,7 @@ def _elements(buffer: Buffer, places: Mapping[Buffer, Place]) -> int:
 def _places(call: Call) -> Places:
     """Returns the place from which each buffer is read on, if it is not its beginning.
 
-    What the kernel writes stays where it is, under whatever shape it is read.
+    Slots that the kernel writes are not moved, whatever the shapes in which they are read.
     """
     written = set(call.slots[: len(call.kernel.outputs)])
     slots = dict(zip(call.kernel.buffers, call.slots, strict=True))
@@ -101,12 +101,12 @@ def _places(call: Call) -> Places:
 
 
 def _may_move(buffer: Buffer, place: Place) -> bool:
-    """Whether a place is another than the beginning, by a number of elements that is known."""
+    """Whether a place is not the beginning, but a known number of elements after it."""
     return any(place) and not is_symbolic(_elements(buffer, {buffer: place}))
 
 
 def _place(buffer: Buffer, indices: list[Index]) -> Place:
-    """Returns the least number that is added to an index anyway, for each axis of a buffer."""
+    """Returns, for each axis of a buffer, the least number that is added in all its indices."""
     axes = zip(*indices, strict=True)
     least = [min(map(_added_number, axis)) for axis in axes]
     pairs = zip(least, buffer.shape, strict=True)
@@ -114,7 +114,7 @@ def _place(buffer: Buffer, indices: list[Index]) -> Place:
 
 
 def _added_number(index: Expression) -> int:
-    """Returns 5 for `i + 5` and for `5`, and 0 where no number is added."""
+    """Returns 5 for `i + 5` and for `5`, and 0 if no number is added."""
     if type(index) is Binary and index.op == "add":
         index = index.b
     if type(index) is not Constant or is_symbolic(index.value):

@@ -1,4 +1,4 @@
-"""Lower sorts, which are stable: long rows by the digits of their elements, others by merging."""
+"""Lower sorts, which are stable: radix sort for long rows, merge sort for others."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from smelt.ir.loops import (
     index_variable,
 )
 
-LONG = 64  # elements of 32 bits from which on counting digits costs less than merging
+LONG = 64  # elements of 32 bits from which on a radix sort costs less than a merge sort
 DIGIT = 8  # bits
 DIGITS = 1 << DIGIT
-WORD = 32  # bits of a key that is sorted by at once, and of the place below it
+WORD = 32  # bits of a key that are sorted by at once, and of the index below them
 PASSES = WORD // DIGIT
 LOW = (1 << WORD) - 1
 
 
 def sort(builder: KernelBuilder, node: Node) -> Body:
-    """Returns the loops that write the places of each row's elements in order."""
+    """Returns the loops that write the indices of each row's elements in sorted order."""
     length = node.shape[-1]
     least = LONG * _words(node.inputs[0])
     by_digits = isinstance(length, int) and least <= length <= LOW
@@ -44,18 +44,17 @@ def sort(builder: KernelBuilder, node: Node) -> Body:
 
 
 def _words(x: Node) -> int:
-    """Returns of how many words the key of an element consists."""
+    """Returns how many words the key of an element has."""
     return -(-x.dtype.itemsize * 8 // WORD)
 
 
 def _radix_sort(builder: KernelBuilder, node: Node) -> Body:
-    """From the lowest digit to the highest: a pass puts each element behind those whose digit is
-    smaller, and behind those of the same digit that came before it.
+    """Radix sort, from the lowest digit to the highest: a pass puts each element after those with a
+    smaller digit, and after earlier ones with the same digit.
 
-    A word of the key travels above the element's place in one number; elements of 64 bits are
-    sorted by their lower words first. How often each digit occurs is counted beforehand. The passes
-    are even in number: they go to and fro between the result and a workspace, and end in the
-    result.
+    One number holds a word of the key above the element's index; elements of 64 bits are sorted by
+    their lower words first. Digits are counted beforehand. The number of passes is even: they
+    alternate between the result and a workspace, and end in the result.
     """
     (x,), shape = node.inputs, node.shape
     rows = tuple([builder.loop("i", extent) for extent in shape[:-1]])
@@ -73,8 +72,8 @@ def _radix_sort(builder: KernelBuilder, node: Node) -> Body:
 def _counted(
     builder: KernelBuilder, x: Node, rows: Index, source: Buffer, counts: Buffer, word: int
 ) -> list[Statement]:
-    """Returns the loops that put a word of each key above its place in `source`, and make of each
-    digit's count the place of its first element.
+    """Returns the loops that put a word of each key above its index in `source`, and turn each
+    digit's count into the place of its first element.
     """
     number, digit, k = (index_variable(builder.fresh(stem)) for stem in ("pass", "digit", "k"))
     clear = Loop(digit, 0, DIGITS, 1, (Store(counts, (number, digit), constant(0)),))
@@ -132,8 +131,8 @@ def _distributed(
 
 
 def _key(builder: KernelBuilder, x: Node, at: Index, word: int) -> Expression:
-    """Returns a word, counted from the lowest, of a number without a sign that has the order of the
-    elements of x, as the lower half of an int64.
+    """Returns a word, counted from the lowest, of an unsigned number with the order of the elements
+    of x, as the lower half of an int64.
     """
     element, kind = builder.read(x, at), int32 if _words(x) == 1 else int64
     lowest = Constant(-(1 << (8 * kind.itemsize - 1)), kind)
@@ -151,10 +150,10 @@ def _digit(both: Expression, step: int) -> Expression:
 
 
 def _merge_sort(builder: KernelBuilder, node: Node) -> Body:
-    """Bottom-up: a pass merges runs of `width` two by two.
+    """Merge sort, bottom-up: a pass merges pairs of runs of `width`.
 
-    The passes go to and fro between the result and a workspace of its size, so that the last one
-    ends in the result.
+    The passes alternate between the result and a workspace of its size, so that the last one ends
+    in the result.
     """
     (x,), length = node.inputs, node.shape[-1]
     rows = tuple([builder.loop("i", extent) for extent in node.shape[:-1]])
@@ -217,7 +216,7 @@ def _merge(
 
 
 def _less(a: Expression, b: Expression) -> Expression:
-    """A < b, with nan behind everything."""
+    """A < b, with nan after everything."""
     if not a.dtype.is_float:
         return a < b
     return (a < b) | (Unary("isnan", b, bool_) & ~Unary("isnan", a, bool_))

@@ -1,13 +1,13 @@
 """Split kernels: each long loop nest of a kernel becomes a kernel of its own.
 
-Threads share the iterations of one loop, the outermost of a kernel. Where tiles do not divide the
-extents, there is a nest for each shape of tile, one behind another, in one kernel:
+Threads share the iterations of one loop, the outermost of a kernel. If tiles do not divide the
+extents, there is a nest for each shape of tile, one after another, in one kernel:
 
     for n in range(0, 32): for tile in range(0, 2): <6 rows of positions>
     for n in range(0, 32): <4 rows of positions>
 
-Each becomes a kernel, so that threads share both. Short nests stay together, since to begin and to
-end a kernel on several threads takes as long as they do.
+Each becomes a kernel, so that threads share both. Short nests stay together, since starting and
+ending a kernel on several threads takes as long as they do.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LONG = 1 << 20  # operations of a nest that is worth a kernel of its own
 
 
 def split_kernels(program: Program) -> Program:
-    """Returns the program in which long nests of one kernel are kernels, called one by one."""
+    """Returns the program in which long nests of one kernel are kernels of their own."""
     new = {kernel: _split(kernel) for kernel in program.kernels}
 
     def parts(call: Call) -> tuple[Call, ...]:

@@ -1,4 +1,4 @@
-"""Lower what has a loop nest of its own shape: running sums, scatters, sorts, random bits."""
+"""Lower groups with loop nests of their own shapes: running sums, scatters, sorts, random bits."""
 
 from __future__ import annotations
 

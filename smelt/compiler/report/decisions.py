@@ -49,7 +49,7 @@ def kernel_groups(fused: Fused) -> Iterator[tuple[Fused, Group]]:
     for group in fused.groups:
         if group.strategy not in (Strategy.REGION, Strategy.COLLECTIVE):
             yield fused, group
-        for body in reversed(group.bodies):  # the side of a branch that is taken if it holds first
+        for body in reversed(group.bodies):  # of a branch, the side for true first
             yield from kernel_groups(body)
 
 

@@ -131,9 +131,9 @@ class Row:
 
 
 def calls(program: Program, trip_count: int = 1) -> Iterator[tuple[Program, Call, int]]:
-    """Yields every call of a program and its regions: whose it is, and how often it runs.
+    """Yields every call of a program and its regions, with its program and how often it runs.
 
-    Of a loop whose end is not known one iteration counts, of a branch both sides.
+    A loop of unknown length counts as one iteration; both sides of a branch count.
     """
     for part in program.body:
         if isinstance(part, Call):
@@ -163,7 +163,7 @@ def measure(version: Executable) -> list[Row]:
 
 
 class _Numbers:
-    """The numbers of a version: of one for any length those that its formulas have."""
+    """The numbers of a version; for one of a template, the values of its formulas."""
 
     def __init__(self, parameters: Parameters | None) -> None:
         self.parameters = parameters
@@ -239,7 +239,7 @@ def _table(rows: Sequence[Row]) -> str:
 
 
 def _cells(row: Row, total: float, peak: Peak) -> tuple[str, ...]:
-    """Returns what a line of the table says of a kernel."""
+    """Returns the cells of a kernel's line in the table."""
     rate = row.operations / row.seconds / 1e9
     measured = (f"{rate:.1f}", f"{rate / peak.gflops:.0%}") if row.seconds > SHORT else ("", "")
     shape = "x".join(map(str, row.shape)) or "scalar"

@@ -1,4 +1,4 @@
-"""What this machine can do at most: multiply-adds a second, and bytes a second from main memory.
+"""The peak of this machine: multiply-adds per second, and bytes per second from main memory.
 
 Both are measured with programs of the loop IR, compiled and run as every other program is.
 """
@@ -20,10 +20,10 @@ from smelt.ir import loops as ir
 from smelt.ir.program import Call, Program, Slot
 from smelt.ir.visit import Body
 
-CHAINS = 10  # multiply-adds under way at a time: more than any CPU has latency, less than registers
+CHAINS = 10  # multiply-adds in flight: more than the latency of any CPU, fewer than its registers
 ROUNDS = 20_000
-LINE = 1 << 14  # floats a parallel iteration streams
-LINES = 1 << 10  # 64 MiB an array: more than caches hold
+LINE = 1 << 14  # floats that a parallel iteration streams
+LINES = 1 << 10  # 64 MiB per array: more than caches hold
 REPEATS = 5
 
 

@@ -14,20 +14,20 @@ from smelt.tensor import Tensor
 
 
 def with_whole_rows(array: np.ndarray) -> np.ndarray:
-    """Returns an array whose rows, along the first axis, are in one piece each: the array itself
-    where they are, else a copy.
+    """Returns an array whose rows, along the first axis, are contiguous: the array itself if they
+    are, else a copy.
     """
-    array = np.asarray(array)  # of a value that has left its trace this says so
+    array = np.asarray(array)  # raises for a value that has left its trace
     is_whole = not len(array) or array[0].flags.c_contiguous
     return array if is_whole else np.ascontiguousarray(array)
 
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """Rows to gather before each step: the arrays, the row numbers in order, and rows a step.
+    """Rows to gather before each step: the arrays, the row numbers in order, and rows per step.
 
-    Each row of an array is in one piece; how far one is from the next does not matter, so that the
-    windows over a series are read where the series lies.
+    Each row of an array is contiguous; how far one is from the next does not matter, so that
+    windows over a series are read from the series itself.
     """
 
     arrays: list[np.ndarray]

@@ -1,4 +1,4 @@
-"""Memory for results: small ones are cut from a block whose address is known, which is quick."""
+"""Memory for results: small ones are cut from a block with a known address, which is fast."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def base_buffer(array: np.ndarray) -> Any:
 
 
 class ResultBuffers:
-    """Gives out fresh arrays with their addresses; not for several threads at once."""
+    """Makes new arrays, with their addresses; not for several threads at once."""
 
     __slots__ = ("_address", "_block", "_used")
 

@@ -14,10 +14,10 @@ from smelt.ir.verify import verify_program
 def build(program: Program) -> Native:
     """Returns a program's native function.
 
-    What the cache does not have is verified before it is compiled, at 1 to 2 % of the time that
-    takes: a slip of a rewrite is an error then, and not a wrong number.
+    A program that is not in the cache is verified before it is compiled, at 1 to 2 % of that time:
+    a bug in a rewrite is then an error, and not a wrong number.
 
-    Raises CompileError when a kernel is not well formed or says what has no machine code.
+    Raises CompileError when a kernel is not well formed or has no machine code.
     """
     fact = f"threads {threads.available}"
     formulas: list[str] = []
@@ -53,5 +53,5 @@ def text_and_parameters(program: Program) -> tuple[str, list[str]]:
 
 
 def assembly(program: Program) -> str:
-    """Returns the machine code of a program as a person reads it."""
+    """Returns the machine code of a program, as assembly."""
     return machine.assembly(text(program))

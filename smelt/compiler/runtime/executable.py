@@ -1,7 +1,7 @@
 """An executable: a step for given shapes, dtypes and settings, as machine code with its memory.
 
 The table of addresses is laid out once. States keep their addresses for life, so a call writes only
-the addresses of its arguments and of its fresh results.
+the addresses of its arguments and of its new results.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Memory:
 
 
 class Result(NamedTuple):
-    """A result of a step: where its address stands in the table, and the array that it is."""
+    """A result of a step: the position of its address in the table, and its array."""
 
     position: int
     shape: tuple[int, ...]
@@ -83,14 +83,14 @@ class Result(NamedTuple):
     nbytes: int
 
 
-SLICE_SECONDS = 0.05  # for which native code runs before Python may take a signal
+SLICE_SECONDS = 0.05  # for which native code runs before Python may handle a signal
 
 
 class Frame:
     """What one call of an executable writes to: its table, its temporaries, its checks.
 
-    A call that comes while another one is under way (of another thread, of a signal handler or a
-    finalizer of this one) has a frame of its own.
+    A call during another call (by another thread, or by a signal handler or a finalizer of this
+    one) has a frame of its own.
     """
 
     __slots__ = ("advance", "arena", "buffers", "call", "control", "status", "table")
@@ -115,8 +115,8 @@ class Frame:
 class Executable:
     """A traced step, compiled and bound to its memory.
 
-    `stages` gives what the passes made of the step: it runs them if they did not have to.
-    `found_by_check` says of a check and of arguments what it has found in them.
+    `stages` returns what the passes made of the step, and runs them if they have not run.
+    `found_by_check` says what a check, by number, has found in arguments.
     """
 
     def __init__(
@@ -138,13 +138,13 @@ class Executable:
         self._stages = stages
         self._entries = tuple([grad for grad in traced.gradients if grad.entry is not None])
         self._exits = tuple([grad for grad in traced.gradients if grad.sets])
-        self.checked: Any = None  # what runs it under `check_nan`, made then
+        self.checked: Any = None  # what runs it under `check_nan`, made when needed
         self.steps: int = 0  # that ran so far
         self.seconds: float = SLICE_SECONDS  # that a step takes, as far as is known
-        self.parameters: Parameters | None = None  # of one length, if it serves any
+        self.parameters: Parameters | None = None  # of one length, if it is a template's
         self._bind(self.slots)
         self._given: list[tuple[int, int]] = []  # addresses that each call writes into its table
-        self._frames = [Frame(self)]  # that no call uses
+        self._frames = [Frame(self)]  # not in use
 
     @property
     def stages(self) -> Stages:
@@ -154,12 +154,12 @@ class Executable:
     # --- binding ---------------------------------------------------------------------------------
 
     def _bind(self, slots: Sequence[Slot]) -> None:
-        # of states and constants; then the arena's and, for any length, that of the parameters
+        # of states and constants; then of the arena and, with symbolic lengths, the parameters
         self.arena_position: int = len(slots)
         self.addresses: list[int] = [0] * (len(slots) + 1 + self.compiled.is_dynamic)
         self._changing: set[int] = set()  # ids of base buffers and addresses of states that change
         self._kept: list[np.ndarray] = []
-        self.arguments: list[tuple[int, int]] = []  # where its address stands, and which it is
+        self.arguments: list[tuple[int, int]] = []  # position in the table, and number
         self.results: list[Result] = []
         self.checks: list[tuple[int, int]] = []
         changed = [grad.tensor.stored for grad in (*self._entries, *self._exits)]
@@ -186,7 +186,7 @@ class Executable:
         self._lock = lock_of(changed)
 
     def at(self, parameters: Parameters) -> Executable:
-        """Returns this executable, which serves any length, for one: both share all memory."""
+        """Returns this executable of a template at one length: both share all memory."""
         made = copy.copy(self)
         made.parameters, made.slots = parameters, parameters.slots
         made.steps, made.checked = 0, None
@@ -259,7 +259,7 @@ class Executable:
 
     def _frame(self) -> Frame:
         try:
-            return self._frames.pop()  # at once: nobody else gets the same one
+            return self._frames.pop()  # atomic: no other call gets the same one
         except IndexError:
             return Frame(self)
 
@@ -273,8 +273,8 @@ class Executable:
     ) -> None:
         """Runs `steps` steps natively, writing result k of step s to `outputs[k][s]`.
 
-        The native loop comes back every `SLICE_SECONDS`, so that Ctrl-C ends it between two steps.
-        `first` is the number of the first step, of those that `batches` and `outputs` are for.
+        The native loop returns every `SLICE_SECONDS`, so that Ctrl-C ends it between two steps.
+        `first` is the number of the first step, among those of `batches` and `outputs`.
         """
         self.exclusively(self._run_many, arguments, steps, batches, outputs, first)
 
@@ -311,13 +311,13 @@ class Executable:
         del held
 
     def slice_of(self, steps: int) -> int:
-        """Returns how many of these steps run before Python has its turn: as many as take
+        """Returns how many of these steps run before Python is in control again: as many as take
         `SLICE_SECONDS`.
         """
         return min(steps, max(1, int(SLICE_SECONDS / self.seconds)))
 
     def check_steady(self, steps: int) -> None:
-        """Raises for several steps of which a later one would find other gradients."""
+        """Raises if, of several steps, a later one would find other gradients."""
         if steps > 1 and not all(binding.is_steady for binding in self._entries):
             raise TraceError(
                 f"{self.name}: a step that uses up gradients which an earlier "
@@ -334,8 +334,8 @@ class Executable:
         batches: Batches | None,
         outputs: list[np.ndarray],
     ) -> int:
-        """Runs `count` steps from step `first` on, and notes how long a step takes; returns what
-        `_raise` takes where one was refused, else 0.
+        """Runs `count` steps from step `first` on, and notes how long a step takes; returns 0, or
+        the code for `_raise` of the check that failed.
         """
         for result, output in zip(self.results, outputs, strict=True):
             frame.table[result.position] = address(output) + first * result.nbytes
@@ -385,7 +385,7 @@ class Executable:
         if code == DISAGREE:
             agreement.refuse(f"a step of {self.name}\n{self._collectives()}")
         message = self.traced.graph.assertions[code - 1].message
-        if self.parameters is None:  # a trace of one for any length cannot be applied to a length
+        if self.parameters is None:  # a template's trace cannot be applied to one length
             message += self._found_by_check(code - 1, arguments)
         if step:
             message += f"\n  in step {step} of this call; the steps before it are done"
@@ -394,7 +394,7 @@ class Executable:
         raise self.traced.errors[code - 1](message)
 
     def _collectives(self) -> str:
-        """Returns a line for each collective, by which ranks that do not agree find the place."""
+        """Returns a line for each collective, which shows where ranks do not agree."""
         nodes = (x for x in self.traced.graph.nodes() if x.op.pattern is Pattern.COLLECTIVE)
         return "\n".join(
             f"{x.op.name} of {x.inputs[0].dtype.name}{list(x.inputs[0].shape)} at {x.origin}"
@@ -417,7 +417,7 @@ def _result(position: int, slot: Slot) -> Result:
 
 
 def own_memory(tensor: Tensor) -> np.ndarray:
-    """Returns a state's array, made dense if it is not; copy_ has refused what is read-only."""
+    """Returns a state's array, made contiguous if need be; copy_ has rejected read-only ones."""
     data = tensor._data
     assert isinstance(data, np.ndarray)
     if not data.flags.c_contiguous:

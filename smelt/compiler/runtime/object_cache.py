@@ -1,12 +1,12 @@
-"""Compiled object code on disk, so that a program compiled once starts at once ever after.
+"""Compiled object code on disk, so that a program compiled once starts at once from then on.
 
-A file is named by the hash of everything that its code depends on, and begins with a magic word
-and the hash of its key and its code. What is damaged, or stands under another name, is deleted,
-never run. Files appear by renaming, so that a reader never sees half of one.
+A file is named by the hash of everything that its code depends on, and begins with a magic word and
+the hash of its key and its code. A damaged or renamed file is deleted, never run. Files are written
+under a temporary name and renamed, so that a reader never sees half of one.
 
-What others could have planted is not run either: the folder and each file must be the user's own,
-and nobody else may write to them. A folder that is not means no cache, said once; so does one that
-cannot be written to.
+Code that others could have planted is not run either: the folder and each file must be the user's
+own, and nobody else may write to them. If the folder is not, or cannot be written to, there is no
+cache, and one warning says so.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ STALE = 3600  # seconds after which an unfinished file was left by a process tha
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _READ |= getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 PACKAGE = Path(__file__).resolve().parents[2]
-# what turns the text of a program into machine code; all else shows in the text
+# what turns the text of a program into machine code; all else is in the text
 ROOMS = ("compiler/codegen", "compiler/runtime/build.py", "dtypes.py", "ir", "mpi")
-LIMIT = 256 << 20  # bytes; the files used longest ago go first
+LIMIT = 256 << 20  # bytes; the least recently used files are deleted first
 
 _complained = False
 
@@ -80,9 +80,9 @@ def code_key(text: str, *facts: str) -> str:
 @functools.cache
 def smelt_fingerprint(package: Path = PACKAGE, rooms: tuple[str, ...] = ROOMS) -> str:
     """Returns what of Smelt a result depends on: its version, and a hash of the source in some
-    rooms. What makes machine code of a text lies in ROOMS.
+    folders and files, by default those that turn a text into machine code.
 
-    The source itself is read, which takes milliseconds: its sizes and times would not do, since
+    The source itself is read, which takes milliseconds: its sizes and times are not enough, since
     installers and checkouts set these as they like.
     """
     digest = hashlib.sha256()
@@ -112,7 +112,7 @@ def read(key: str) -> bytes | None:
     if data[:HEAD] != _head(key, payload):
         _delete(path)
         return None
-    with contextlib.suppress(OSError):  # a folder that can only be read does not keep the order
+    with contextlib.suppress(OSError):  # a read-only folder does not keep the order
         os.utime(path)  # the newest use counts when space runs out
     return payload
 
@@ -122,11 +122,11 @@ def _head(key: str, payload: bytes) -> bytes:
 
 
 def _contents(path: Path) -> bytes:
-    """Returns what a file holds, nothing of one that is not plain, not ours alone, or no object."""
+    """Returns a file's contents; nothing, if it is not regular, not ours alone, or no object."""
     descriptor = os.open(path, _READ)
     with open(descriptor, "rb", buffering=0) as file:
         facts = os.fstat(descriptor)
-        # no name any more: another process has put a new file in its place since it was opened
+        # without a name, another process has replaced the file since it was opened
         is_plain = stat.S_ISREG(facts.st_mode) and facts.st_nlink <= 1
         if not is_plain or not _is_ours(facts) or not HEAD <= facts.st_size <= LIMIT:
             return b""
@@ -149,7 +149,7 @@ def _is_usable(folder: Path) -> bool:
     facts = os.stat(folder)
     if stat.S_ISDIR(facts.st_mode) and _is_ours(facts):
         return True
-    _complain(OSError("it is not a folder of yours to which nobody else can write"))
+    _complain(OSError("the folder must be yours, and nobody else may write to it"))
     return False
 
 
@@ -199,7 +199,7 @@ def clear() -> None:
 
 
 def _path(key: str) -> Path | None:
-    """Returns where a key's code is kept, None where there is no folder for it."""
+    """Returns the path of a key's code; None if there is no folder for it."""
     if not key or not set(key) <= set("0123456789abcdef"):
         raise ArgumentError(f"{key!r} is not a key of the cache: keys are hexadecimal")
     try:
@@ -250,7 +250,7 @@ def _delete(path: Path) -> None:
 
 
 def place() -> str:
-    """Returns the folder as a person reads it."""
+    """Returns the folder, as text for messages."""
     try:
         return str(location())
     except FileError:
@@ -263,6 +263,6 @@ def _complain(problem: OSError) -> None:
         _complained = True
         warn(
             f"compiled code is not kept ({problem}; {place()}); set SMELT_CACHE to a folder of "
-            "your own that can be written to, by you alone",
+            "your own that only you can write to",
             RuntimeWarning,
         )

@@ -2,22 +2,23 @@
 
 A parallel kernel is a function of a range of iterations. `smelt_parallel` cuts its iterations into
 at most 32 chunks, whatever the number of threads. The caller claims them from the first on, workers
-from the last on, until all are claimed: so the same core mostly meets the same rows again, in the
-next kernel and the next step, and finds them in its cache. Who joins says so in `inside` before it
-looks whether the job is `joinable`; who ends the job closes it and waits until nobody is inside.
-(Both orders are sequentially consistent, so one sees the other.)
+from the last on, until all are claimed: so the same core mostly gets the same rows again, in the
+next kernel and the next step, and finds them in its cache. A worker that joins counts itself in
+`inside` before it checks whether the job is `joinable`; the caller ends the job by clearing
+`joinable`, and then waits until `inside` is 0. (Both are sequentially consistent, so one sees the
+other.)
 
 Workers without a job spin for a while, then park on a condition variable. While some step runs
-(`smelt_enter` to `smelt_leave`) they spin 20 times as long, because its next kernel is near.
+(`smelt_enter` to `smelt_leave`) they spin 20 times as long, because its next kernel comes soon.
 
-An owned pool (another thread's step, or no workers at all) makes the caller do all chunks itself.
+If the pool is owned (by another thread's step), or has no workers, the caller runs all chunks.
 
-A machine with more to do than it has cores takes a core away from a worker in the middle of a
-chunk, and everybody waits for milliseconds until it is given back. So a job that waits at its end
-for longer than it has worked, and for PATIENCE at least, keeps a worker out of the jobs to come:
-that one sleeps for SHARE times as long as it was waited for, so that waiting takes no more than
-that part of the time, and twice as long each time, up to LONGEST. When nothing of that kind has
-happened for a while, that is forgotten. Which thread does a chunk changes no result.
+A machine with more threads to run than cores suspends a worker in the middle of a chunk, and all
+others wait for milliseconds until it runs again. So a job that waits at its end for longer than it
+has worked, plus PATIENCE, keeps a worker out of later jobs: that one sleeps for SHARE times the
+wait, so that waits take no more than that share of the time, and twice as long each time, up to
+LONGEST. After a while without such a wait, that is forgotten. Results do not depend on which thread
+runs a chunk.
 """
 
 from __future__ import annotations
@@ -44,14 +45,14 @@ _PAUSE = {
 # one cache line each, so that threads that wait for one do not slow down those that change another
 _STATE = """
 @generation = internal global i64 0, align 64  ; counts jobs: what spinning workers watch
-@joinable = internal global i64 0, align 64    ; whether the present job may be joined
-@inside = internal global i64 0, align 64      ; workers that are in the present job
+@joinable = internal global i64 0, align 64    ; whether the current job may be joined
+@inside = internal global i64 0, align 64      ; workers that are in the current job
 @next = internal global i64 0, align 64        ; chunks that are claimed
 @back = internal global i64 0, align 64        ; of which workers claimed, from the last one on
 @owned = internal global i64 0, align 64       ; whether a caller owns the pool
 @active = internal global i64 0, align 64      ; steps that are running
 @parked = internal global i64 0, align 64      ; workers that are parked, or are about to be
-@stopped = internal global i64 0, align 64     ; whether workers shall leave
+@stopped = internal global i64 0, align 64     ; whether workers must leave
 @job = internal global {ptr, ptr, i64, i64} zeroinitializer, align 64
 @workers = internal global i64 0, align 64
 @allowed = internal global i64 0, align 64     ; workers that may join, the first ones
@@ -413,7 +414,7 @@ end:
 
 
 def pool_text(triple: str) -> str:
-    """Returns the pool's LLVM module for a CPU; where it has no pause instruction, none is used."""
+    """Returns the pool's LLVM module for a CPU; without a pause instruction, none is used."""
     numbers = {
         "CLOCK": time.CLOCK_MONOTONIC, "PATIENCE": PATIENCE, "SHARE": SHARE, "LONGEST": LONGEST,
     }  # fmt: skip

@@ -1,7 +1,7 @@
-"""State locks: steps that change the same tensors run one after another, in whatever thread.
+"""State locks: steps that change the same tensors run one after another, also on different threads.
 
-A lock belongs to the memory that a step changes. Steps that have a piece of memory in common share
-one: when a second step is bound, the locks of all that it changes are joined.
+A lock belongs to the memory that a step changes. Steps that change common memory share a lock: when
+a second step is bound, the locks of all that it changes are joined.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 class StateLock:
-    """A lock that may become a part of another one; the same thread may take it again."""
+    """A reentrant lock that may become a part of another one."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -34,8 +34,8 @@ class StateLock:
         """Returns function(*arguments); meanwhile no other thread runs a step that changes what is
         locked.
 
-        It is Python's own `with` that takes the lock and gives it back: an exception that a signal
-        handler raises, such as Ctrl-C, does not come between the lock and its block.
+        Python's own `with` takes the lock and releases it: an exception that a signal handler
+        raises, such as Ctrl-C, cannot come between the lock and its block.
 
         Raises SmeltError in a forked child, if a step was changing the state during the fork.
         """
@@ -76,10 +76,10 @@ _registry = reentrant_lock()
 
 
 def lock_of(arrays: Sequence[np.ndarray]) -> StateLock | None:
-    """Returns the lock of all memory that arrays show, None of no memory."""
+    """Returns the lock of the memory of all arrays; None without arrays."""
     found: list[StateLock] = []
     with _registry:
-        for array in arrays:  # an id is not another's while the step that gets the lock lives
+        for array in arrays:  # ids are not reused while the step that gets the lock lives
             key = id(base_buffer(array))
             lock = _known.get(key) or (found[0] if found else StateLock())
             _known[key] = lock

@@ -1,11 +1,11 @@
-"""Compiled steps by their graphs: what was compiled once is neither planned nor compiled again.
+"""Compiled steps by their graphs: a graph that was compiled once is not compiled again.
 
     graph -> description -> key -> linked in this process, or kept on disk -> Compiled
 
 The key is a hash of the traced graph and of everything else that its machine code depends on: the
-passes' source, the CPU, the versions of Python, NumPy and LLVM. A file under it says what running
-the step takes, a line of JSON and the bytes of constants, and under which key `object_cache` keeps
-the machine code. It is kept beside that, under the same rules.
+passes' source, the CPU, the versions of Python, NumPy and LLVM. A file under it holds what
+running the step needs, as a line of JSON and the bytes of constants, and the key under which
+`object_cache` keeps the machine code. It is kept beside that, under the same rules.
 
 A graph without an exact description, and `settings(verify=True)`, go through the passes each time.
 """
@@ -59,7 +59,7 @@ _linked: WeakValueDictionary[str, _Step] = WeakValueDictionary()  # those that a
 
 
 def compiled(graph: Graph, stages: Callable[[], Stages]) -> tuple[Compiled, bool]:
-    """Returns a graph compiled, and whether that was found: then no pass has run.
+    """Returns a compiled graph, and whether it was found: then no pass has run.
 
     Args:
         graph: as traced.
@@ -81,8 +81,8 @@ def compiled(graph: Graph, stages: Callable[[], Stages]) -> tuple[Compiled, bool
 
 
 def _made(stages: Stages) -> Compiled:
-    """Returns what the passes made of a graph as machine code."""
-    with settings(compile=False):  # as of every import that the first step makes
+    """Compiles what the passes made of a graph to machine code."""
+    with settings(compile=False):  # as for every import of the first step
         from smelt.compiler.runtime.build import build
 
     program = stages.program
@@ -118,7 +118,7 @@ def _step(made: Compiled, description: Description) -> _Step:
 
 
 def _slot(slot: Slot) -> list[Any]:
-    """Returns a slot as plain values: all of it but its name, which is for printing."""
+    """Returns a slot as plain values, without its name, which is for printing."""
     shape = [formula(extent) if is_symbolic(extent) else int(extent) for extent in slot.shape]
     return [shape, slot.dtype.name, slot.kind, int(slot.number), int(slot.offset)]
 
@@ -146,7 +146,7 @@ def _bound(step: _Step, description: Description) -> Compiled:
 
 
 def _write(key: str, step: _Step) -> None:
-    """Keeps a step beside its code, unless its constants would push out too much else."""
+    """Keeps a step beside its code, unless its constants would displace too many others."""
     if sum(array.nbytes for array in step.computed) > MOST:
         return
     arrays = [np.ascontiguousarray(array).tobytes() for array in step.computed]
@@ -154,7 +154,7 @@ def _write(key: str, step: _Step) -> None:
 
 
 def _read(key: str) -> _Step | None:
-    """Returns what is kept under a key with its code linked, or None where either is missing."""
+    """Returns what is kept under a key with its code linked, or None if either is missing."""
     kept = object_cache.read(key)
     if kept is None:
         return None
@@ -169,7 +169,7 @@ def _read(key: str) -> _Step | None:
 
 
 def _arrays(kinds: list[tuple[str, list[int]]], content: bytes) -> Iterator[np.ndarray]:
-    """Yields the arrays of these dtypes and shapes whose bytes stand one behind the other."""
+    """Yields the arrays of these dtypes and shapes whose bytes follow each other."""
     offset = 0
     for name, shape in kinds:
         array = np.frombuffer(content, name, math.prod(shape), offset).reshape(shape).copy()

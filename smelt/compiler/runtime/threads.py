@@ -1,4 +1,4 @@
-"""The threads that parallel kernels run on, kept warm by the library itself.
+"""The pool of threads that parallel kernels run on.
 
 Workers are Python daemon threads that enter the native loop of `pool.py` and stay there without
 the GIL. They start with the first program that needs them; a child process made by fork starts its
@@ -26,7 +26,7 @@ from smelt.mpi.launch import launched_here
 from smelt.settings import current
 
 SPIN_SECONDS = 30e-6  # for which an idle worker looks for a job before it parks
-_SPINS = 20_000  # of which the time is taken, to know how many make that
+_SPINS = 20_000  # spins that are timed, to know how many take as long
 
 available: Final = os.name == "posix"
 
@@ -58,7 +58,7 @@ class _Pool:
         return max(1, int(SPIN_SECONDS * _SPINS / best))
 
     def prepare(self) -> None:
-        """Puts the native state into order, when no worker is in it."""
+        """Resets the native state, when no worker is in it."""
         self.workers = []
         self.function("smelt_prepare")(self.spin_budget)
 
@@ -83,10 +83,10 @@ class _Pool:
 
 _lock = reentrant_lock()  # a signal handler may start workers while they are started
 _pool: _Pool | None = None
-_wanted: int | None = None  # threads, once someone asked
+_wanted: int | None = None  # threads, if they were set
 _asked: int | None = None  # what the settings said when the workers were started
 _started = False
-_is_busy = False  # starting them
+_is_busy = False  # starting workers
 _over = False  # the program ends: what still runs, runs without workers
 
 
@@ -102,7 +102,8 @@ def threads() -> int:
 def set_threads(count: int) -> None:
     """Sets how many threads a parallel kernel runs on, the caller's included.
 
-    Results do not depend on it. A step that another thread runs meanwhile goes on alone.
+    Results do not depend on it. A step that another thread runs meanwhile continues without
+    workers.
 
     Raises ArgumentError unless `count` is a whole number of at least 1.
     """
@@ -169,7 +170,7 @@ def _stop() -> None:
 
 
 def _forget() -> None:
-    """Runs in the child of a fork, which has none of the threads and nobody's half-done job."""
+    """Runs in the child of a fork, which has none of the threads, nor their unfinished jobs."""
     global _is_busy, _started
     _is_busy = _started = False
     if _pool is not None:

@@ -351,7 +351,7 @@ def test_refusals() -> None:
     stray, room = Buffer("stray", (4,), float32), Buffer("room", (1 << 19,), float32)
     register, i = Register("r", float32, 1, (2,)), index_variable("i")
     refused((Store(stray, (ZERO,), ONE),), "buffer stray is not in scope")
-    refused((Store(TARGET, (ZERO,), constant(1)),), "a int64 is stored to y: float32")
+    refused((Store(TARGET, (ZERO,), constant(1)),), "a int64 is stored to y, which is float32")
     refused((Store(TARGET, (ZERO,), Variable("v", float32)),), "variable v has no value")
     refused((Scratch(room),), "scratch buffers take 2097152 bytes of stack")
     refused((Assign(register, (ZERO,), ONE),), "register r.0. is not declared")
@@ -361,7 +361,7 @@ def test_refusals() -> None:
         (Store(TARGET, (ZERO,), Binary("shl", ONE, ONE)),), "shl of float32 has no machine code"
     )
     wide = Binary("add", Constant(1.0, float32, 4), Constant(1.0, float32, 8))
-    refused((Store(TARGET, (Lanes(8),), wide),), "a vector of 4 lanes stands where 8")
+    refused((Store(TARGET, (Lanes(8),), wide),), "a vector of 4 lanes is given where 8")
     refused((Store(TARGET, (ZERO,), Reduce("add", Constant(1.0, float32, 3))),), "over 3 lanes")
     refused(
         (Transpose(TARGET, (ZERO,), 0, TARGET, (ZERO,), 0, 3, 4),), "both must be powers of two"

@@ -282,7 +282,7 @@ def test_one_name_one_length() -> None:
 @pytest.mark.parametrize(
     ("dynamic", "words"),
     [
-        ({"z": {0: "n"}}, "dynamic='z' is no argument of the function; it has x"),
+        ({"z": {0: "n"}}, "dynamic='z': the function has no such argument; it has x"),
         ({"x": {0: 3}}, "give the axes of an argument"),
         ({"x": 1}, "give the axes of an argument"),
         ({"x": {"n": 0}}, "give the axes of an argument"),

@@ -1,7 +1,7 @@
-"""Support: the small C functions behind operators that C99 has not, or not without its library.
+"""Support: small C functions for operators that C99 lacks, or has only in its library.
 
-Each stands once in a file that uses it. Those for floats and integers are written for both widths,
-with words in capitals for what differs.
+A file contains each function that it uses once. Those for floats and integers are templates for
+both widths, with words in capitals for what differs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from smelt.errors import CompileError
 
 PRELUDE = """\
 #if defined(__FAST_MATH__)
-#error "no -ffast-math: results would not be those of the network; leave it out"
+#error "no -ffast-math: it changes the results; leave it out"
 #endif
 #if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ == 2
 #error "floats must be rounded to their own width: add -msse2 -mfpmath=sse"
@@ -34,11 +34,11 @@ PRELUDE = """\
 #endif
 """
 
-_NAMES = re.compile(r"\b[a-z]+[a-z0-9_]*\b(?=\()")  # of what is called
+_NAMES = re.compile(r"\b[a-z]+[a-z0-9_]*\b(?=\()")  # of called functions
 
 
 def _filled(text: str, words: dict[str, str]) -> str:
-    """Returns a text with its words in capitals replaced, the longest of those that fit."""
+    """Returns a template with its words in capitals replaced, longer words first."""
     pattern = "|".join(sorted(words, key=len, reverse=True))
     return re.sub(pattern, lambda found: words[found.group()], text).strip("\n")
 
@@ -66,7 +66,7 @@ FUNCTIONS = _all()
 
 
 def needed(name: str) -> list[str]:
-    """Returns the names of a function's own functions, those that it calls first, and itself.
+    """Returns the name of a function after the names of all functions that it needs.
 
     Raises CompileError when there is no such function.
     """

@@ -1,4 +1,4 @@
-"""Functions of floats in C, written for both widths with words in capitals for what differs."""
+"""Functions of floats in C: templates for both widths, with capitals for what differs."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ SUPPORT FLOAT minimum_SHORT(FLOAT a, FLOAT b)
 SUPPORT FLOAT trunc_SHORT(FLOAT x)
 {
     if (!(abs_SHORT(x) < WHOLE))
-        return x; /* it has no fraction, or is no number */
+        return x; /* it has no fraction, or is not a number */
     return with_sign_SHORT((FLOAT)(intBITS_t)x, x);
 }""",
     "floor": """
@@ -94,7 +94,7 @@ SUPPORT FLOAT round_SHORT(FLOAT x)
     return size < WHOLE ? with_sign_SHORT((size + WHOLE) - WHOLE, x) : x;
 }""",
     "remainder": """
-/* a minus b times the quotient without its fraction: C's fmod, exact */
+/* a minus b times the truncated quotient: C's fmod, exact */
 SUPPORT FLOAT remainder_SHORT(FLOAT a, FLOAT b)
 {
     const UINT sign = bits_SHORT(a) & SIGN, one = (UINT)1 << FRACTION;
@@ -149,7 +149,7 @@ SUPPORT FLOAT floordiv_SHORT(FLOAT a, FLOAT b)
 }""",
 }
 TO_INTEGER = """
-/* without its fraction; what is too large becomes the largest, nan becomes 0 */
+/* truncated; out of range it saturates, nan becomes 0 */
 SUPPORT INT INTNAME_from_SHORT(FLOAT x)
 {
     if (x != x)

@@ -40,7 +40,7 @@ SUPPORT uint16_t bf16_from_f32(float x)
     return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }""",
     "odd_f32_from_f64": """
-/* the float whose last bit is 1 unless it is exact: rounding it again goes not wrong */
+/* rounded to odd: the last bit is 1 unless the float is exact, so it can be rounded again */
 SUPPORT float odd_f32_from_f64(double x)
 {
     const float near = (float)x;

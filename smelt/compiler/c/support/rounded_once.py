@@ -1,13 +1,13 @@
 """Fused multiply-adds and square roots in C, rounded once as IEEE 754 says.
 
-Where the compiler says that the target has an instruction it is taken; else integers do it.
+If the C compiler says that the target has an instruction, it is used; if not, integer arithmetic.
 """
 
 from __future__ import annotations
 
 FLOAT_TEXTS = {  # for both widths, as in `floats.py`
     "rounded": """
-/* +-fraction * 2^exponent, rounded to nearest, ties to even; the last bit stands for all below */
+/* +-fraction * 2^exponent, rounded to nearest, ties to even; the last bit is sticky */
 SUPPORT FLOAT rounded_SHORT(UINT sign, uint64_t fraction, int exponent)
 {
     int extra, step;
@@ -54,8 +54,8 @@ SUPPORT float fma_f32(float a, float b, float c)
     || defined(__FP_FAST_FMAF) || defined(__riscv_flen)
     return __builtin_fmaf(a, b, c);
 #elif defined(__SSE2__)
-    /* doubles are as quick here: the product is exact, the sum is rounded to odd (Boldo and
-       Melquiond 2008), so that rounding it again goes not wrong */
+    /* doubles are as fast here: the product is exact, the sum is rounded to odd (Boldo and
+       Melquiond 2008), so that it can be rounded again */
     union { double number; uint64_t bits; } sum;
     const double product = (double)a * (double)b, wide = (double)c;
     double back, lost;
@@ -199,7 +199,7 @@ SUPPORT double fma_f64(double a, double b, double c)
 #endif
 }""",
     "sqrt_f32": """
-/* the square root, rounded once; without an instruction: Heron's rule, then exact in integers */
+/* the square root, rounded once; without an instruction: Heron's method, then exact in integers */
 SUPPORT float sqrt_f32(float x)
 {
 #if defined(__NO_MATH_ERRNO__)

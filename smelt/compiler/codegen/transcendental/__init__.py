@@ -1,4 +1,4 @@
-"""Own exp, log, tanh and their kin: loop-IR arithmetic that vectorises to any number of lanes."""
+"""Smelt's own exp, log, tanh and so on: loop-IR arithmetic for any number of lanes."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ TRANSCENDENTAL = frozenset(_FUNCTIONS)
 
 
 def expand(op: str, arguments: tuple[Variable, ...]) -> tuple[tuple[Let, ...], Expression]:
-    """Writes `op` as arithmetic: lets to put before, and the expression of the result.
+    """Returns `op` as arithmetic: lets to put before, and the expression of the result.
 
-    `op` is one of TRANSCENDENTAL; the arguments are float32 or float64, of any lanes. The names of
-    the lets are made of the op's and the arguments' names: unique where those are.
+    `op` is one of TRANSCENDENTAL; the arguments are float32 or float64, with any number of lanes.
+    The lets are named after the op and the arguments, and are unique if those are.
 
     Raises CompileError for another op or dtype.
     """
     if op not in TRANSCENDENTAL or any(part.dtype not in FORMATS for part in arguments):
         given = ", ".join(f"{part.dtype.name} {part.name}" for part in arguments)
         known = ", ".join(sorted(TRANSCENDENTAL))
-        raise CompileError(f"no approximation of {op}({given}): of floats there are {known}")
+        raise CompileError(f"no approximation of {op}({given}): for floats there are {known}")
     result = _FUNCTIONS[op](*arguments)
     prefix = "_".join((op, *(argument.name for argument in arguments)))
     return name_shared(result, prefix)

@@ -1,6 +1,6 @@
-"""Brings an angle near zero: `x = k pi/2 + r`, for sin and cos, right for every finite `x`.
+"""Argument reduction for sin and cos: `x = k pi/2 + r`, accurate for every finite `x`.
 
-Of `k` only the last two bits are needed, the quadrant. There are no tables to load and no branches:
+Only the last two bits of `k` are needed, the quadrant. There are no tables to load and no branches:
 constants are chosen by `Select`, so that all lanes do the same.
 """
 
@@ -28,7 +28,7 @@ from smelt.ir.loops import Constant, Expression
 # pi/2 as the sum of three numbers
 _HALF_PI = (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33)
 
-# 2/pi, less what gives multiples of 4 with a float32 of at least `start`, as the sum of two numbers
+# 2/pi without what a float32 of at least `start` turns into multiples of 4, as sums of two numbers
 _QUADRANTS = (
     (0.0, 0.6366197723675813, 7.166494911215068e-17),
     (2.0**50, -4.119769120791653e-09, 2.8376220177865265e-25),
@@ -61,15 +61,15 @@ class Angle(NamedTuple):
 
 
 def reduce_angle(x: Expression) -> Angle:
-    """Returns the quadrant of `x` and what is left; nan for inf and nan."""
+    """Returns the quadrant of `x` and the remainder; nan for inf and nan."""
     return _reduce_single(x) if x.dtype is float32 else _reduce_double(x)
 
 
 def _reduce_single(x: Expression) -> Angle:
-    """In float64, where a product with a float32 loses nothing: `r = (x c - k) pi/2`.
+    """In float64, in which a product with a float32 loses nothing: `r = (x c - k) pi/2`.
 
-    An `x` from 2^50 on is a multiple of 2^27, so what `c` lacks of `2/pi` may be any multiple of
-    `4 / 2^27`: then `k` is small enough to be exact. The same from 2^76 and from 2^102 on.
+    From 2^50 on, `x` is a multiple of 2^27, so `c` may differ from `2/pi` by a multiple of
+    `4 / 2^27`, which makes `k` small enough to be exact. The same from 2^76 and from 2^102 on.
     """
     wide, magnitude = x.to(float64), abs(x)
     high: Expression
@@ -91,7 +91,7 @@ def _reduce_double(x: Expression) -> Angle:
 
 
 def _reduce_near(x: Expression) -> tuple[Expression, Expression, Expression]:
-    """Cody and Waite's way for `|x| < 2^48`: `k pi/2` is subtracted in three parts.
+    """Cody and Waite's method for `|x| < 2^48`: `k pi/2` is subtracted in three parts.
 
     The first step is exact: its result is below 1 and a multiple of 2^-53.
     """
@@ -104,10 +104,10 @@ def _reduce_near(x: Expression) -> tuple[Expression, Expression, Expression]:
 
 
 def _reduce_far(x: Expression) -> tuple[Expression, Expression, Expression]:
-    """Payne and Hanek's way (SIGNUM 18, 1983): only the bits of 2/pi that matter are multiplied.
+    """Payne and Hanek's method (SIGNUM 18, 1983) multiplies only the bits of 2/pi that matter.
 
-    `|x| = m 2^e` with an integer `m < 2^53`. Of the product with 2/pi the multiples of 4 drop out:
-    what is left is `m W / 2^190 mod 4`, where W is the 192 bits of 2/pi from the bit `e - 1` on.
+    `|x| = m 2^e` with an integer `m < 2^53`. Without its multiples of 4, the product with 2/pi is
+    `m W / 2^190 mod 4`, where W is the 192 bits of 2/pi from the bit `e - 1` on.
     """
     layout, word = format_of(x), bits(x)
     fraction = word & (2**layout.fraction_bits - 1)

@@ -1,7 +1,7 @@
 """Building blocks of the transcendental functions: how floats are laid out, and exact sums.
 
-A formula is an expression of the loop IR, written with its operators. `name_shared` ends one: what
-is used more than once becomes a `Let`, so that no work is repeated.
+A formula is an expression of the loop IR, written with its operators. `name_shared` finishes one:
+parts that are used more than once become `Let`s, so that no work is repeated.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def bits(x: Expression) -> Expression:
 
 
 def as_float(x: Expression) -> Expression:
-    """Returns the float whose bits an integer is."""
+    """Returns the float that has the bits of an integer."""
     return Unary("bitcast", x, float32 if x.dtype is int32 else float64)
 
 
@@ -83,7 +83,7 @@ def fma(a: Expression, b: Operand, c: Operand) -> Expression:
 
 
 def select(condition: Expression, yes: Operand, no: Operand) -> Expression:
-    """Returns `yes` where the condition holds, else `no`; one of them at least is an expression."""
+    """Returns `yes` where the condition holds, else `no`; at least one of them is an expression."""
     x = no if isinstance(yes, (bool, int, float)) else yes
     assert not isinstance(x, (bool, int, float))
     return Select(condition, like(x, yes), like(x, no))
@@ -105,14 +105,14 @@ def polynomial(x: Expression, coefficients: Sequence[float]) -> Expression:
 
 
 def plus_square(x: Expression, coefficients: Sequence[float]) -> Expression:
-    """`x + x^2 P(x)`: a function that is nearly x, by the polynomial of what it differs by."""
+    """`x + x^2 P(x)`: a function close to x, by the polynomial P of their difference."""
     return fma(x * x, polynomial(x, coefficients), x)
 
 
 def nearest_integer(
     x: Expression, factor: Operand, offset: int = 0
 ) -> tuple[Expression, Expression]:
-    """The integer nearest to `x factor`; and bits of which the last ones are that plus `offset`."""
+    """The integer nearest to `x factor`; and a word that ends in it plus `offset`."""
     shifter = format_of(x).shifter + offset
     shifted = fma(x, factor, shifter)
     return shifted - shifter, bits(shifted)

@@ -1,8 +1,9 @@
 """exp, exp2 and expm1, and the two functions that saturate: tanh and erf.
 
 The reduction is Cody and Waite's (Software Manual for the Elementary Functions, 1980), done with
-Fma: `x = k ln 2 + r` with ln 2 in two parts, so that `r` is right to the last bit. The polynomials
-and quotients are minimax fits of relative error (Remez exchange, 75 digits), rounded to the dtype.
+Fma: `x = k ln 2 + r` with ln 2 in two parts, so that `r` is accurate to the last bit. The
+polynomials and quotients are minimax fits of relative error (Remez exchange, 75 digits), rounded to
+the dtype.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ _EXP = {
         2.106263277952785e-09, 1.5935380560609407e-10,
     ),
 }  # fmt: skip
-# where exp is 0 or inf beyond
+# exp is 0 or inf beyond
 _EXP_RANGE = {float32: (-104.0, 89.0), float64: (-746.0, 710.0)}
-# where exp2 is 0 or inf beyond
+# exp2 is 0 or inf beyond
 _EXP2_RANGE = {float32: (-151.0, 128.0), float64: (-1076.0, 1024.0)}
 
 # the same for |r| <= ln 2 / 2; errors of e^r - 1: 2^-26.2, 2^-61.7
@@ -60,7 +61,7 @@ _EXPM1 = {
         2.0924543035697644e-09,
     ),
 }  # fmt: skip
-# where expm1 is -1 or inf beyond
+# expm1 is -1 or inf beyond
 _EXPM1_RANGE = {float32: (-20.0, 89.0), float64: (-40.0, 710.0)}
 
 _TANH_IS_ONE = {float32: 10.0, float64: 20.0}
@@ -69,8 +70,8 @@ _TANH_IS_ONE = {float32: 10.0, float64: 20.0}
 def exp(x: Expression) -> Expression:
     """The exponential function, e to the power x.
 
-    `e^x = e^r s s` with `s = 2^k`, `x = 2 k ln 2 + r`, `|r| <= ln 2`. Two factors
-    `s` let the result run into inf or through the subnormals by itself, rounded once.
+    `e^x = e^r s s` with `s = 2^k`, `x = 2 k ln 2 + r`, `|r| <= ln 2`. With two factors `s` the
+    result overflows to inf or becomes subnormal without special cases, and is rounded once.
     Error at most 1.7 ulp.
     """
     return _or_zero(x, *_EXP_RANGE[x.dtype], _exp_inside)
@@ -79,8 +80,8 @@ def exp(x: Expression) -> Expression:
 def _or_zero(
     x: Expression, low: float, high: float, function: Callable[[Expression], Expression]
 ) -> Expression:
-    """Returns a power of x up to `high`, and 0 below `low`, where it is not computed: CPUs take ten
-    times as long for a product that underflows, and masks are full of -inf.
+    """Returns a function of x, limited to `high`, and 0 below `low`, where it is not computed: a
+    product that underflows takes CPUs ten times as long, and attention masks are full of -inf.
     """
     is_zero = x < low
     inside = select(x > high, high, select(is_zero, 0.0, x))
@@ -88,7 +89,7 @@ def _or_zero(
 
 
 def exp_of_sum(x: Expression, low: Expression) -> Expression:
-    """The exponential of `x + low`, low tiny beside 1, with sums kept in two parts.
+    """The exponential of `x + low`, for `low` much smaller than 1, with sums in two parts.
 
     Error at most 0.8 ulp.
     """
@@ -111,10 +112,10 @@ def _exp_inside(x: Expression) -> Expression:
 
 
 def exp2(x: Expression) -> Expression:
-    """Two to the power x; exact where x is whole.
+    """Two to the power x; exact if x is an integer.
 
-    `2^x = e^r s t` with `s t = 2^k`, `k` the integer nearest to x, `r = (x - k) ln 2`. Two factors
-    let the result run into inf or through the subnormals by itself, rounded once.
+    `2^x = e^r s t` with `s t = 2^k`, `k` the integer nearest to x, `r = (x - k) ln 2`. There
+    are two factors for the same reason as in `exp`.
     Error at most 1.5 ulp.
     """
     return _or_zero(x, *_EXP2_RANGE[x.dtype], _exp2_inside)
@@ -131,7 +132,7 @@ def _exp2_inside(x: Expression) -> Expression:
 
 
 def expm1(x: Expression) -> Expression:
-    """The exponential of x less 1, without the loss near zero.
+    """The exponential of x minus 1, accurate near zero.
 
     `e^x - 1 = 2 (s (e^r - 1) + (s - 1/2))` with `s = 2^(k - 1)`, `x = k ln 2 + r`.
     Error at most 1.8 ulp.

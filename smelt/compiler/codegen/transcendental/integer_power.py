@@ -22,7 +22,7 @@ def integer_power(
 ) -> tuple[tuple[Statement, ...], Expression]:
     """Returns `a ** b` of integers as statements and a result: wrapping, by squaring.
 
-    A negative exponent gives the truncated reciprocal: 0, or 1 and -1 of themselves.
+    A negative exponent gives the truncated reciprocal: 0, except for the bases 1 and -1.
     """
     a, b = arguments
     bits, zero, one = 8 * a.dtype.itemsize, Constant(0, a.dtype), Constant(1, a.dtype)

@@ -86,7 +86,7 @@ def log10(x: Expression) -> Expression:
 def log1p(x: Expression) -> Expression:
     """The natural logarithm of `1 + x`; -inf at -1, nan below.
 
-    As `log u` with `u = 1 + x`; what that sum rounds away is added to `f`, at its scale.
+    `log u` with `u = 1 + x`; the rounding error of that sum is added to `f`, at its scale.
     Error at most 1.6 ulp.
     """
     u = x + 1.0
@@ -94,7 +94,7 @@ def log1p(x: Expression) -> Expression:
     lost = (1.0 - (u - back)) + (x - back)
     exponent, m = split_normal(u)
     bias = format_of(x).bias
-    # above 2^64 nothing of `lost` is seen, and its scale could not be expressed
+    # above 2^64 `lost` has no effect, and its scale could not be represented
     shown = select(exponent > bias + 64, bias + 64, exponent)
     scale = as_float((2 * bias - shown) << format_of(x).fraction_bits)
     f = fma(lost, scale, m - 1.0)
@@ -127,6 +127,6 @@ def log_of_parts(k: Expression, f: Expression, coefficients: Sequence[float]) ->
 
 
 def _at_the_ends(y: Expression, x: Expression, pole: float) -> Expression:
-    """`y` where x is finite and right of the pole; -inf there, nan left of it, inf at inf."""
+    """`y` if x is finite and above the pole; -inf at the pole, nan below it, inf at inf."""
     y = select(x > pole, y, select(x.equals(pole), like(x, -math.inf), math.nan))
     return select(x.equals(math.inf), x, y)

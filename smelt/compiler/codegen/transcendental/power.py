@@ -50,9 +50,9 @@ _THIRD = (0.3333333333333333, 1.850371707708594e-17)  # 1/3 as the sum of two nu
 
 
 def power(x: Expression, y: Expression) -> Expression:
-    """The power x^y; of a negative x for whole y only, else nan.
+    """The power x^y; for a negative x, nan unless y is an integer.
 
-    The special cases are C99's and NumPy's; `x^0 = 1^y = 1` even for nan is among them.
+    The special cases are those of C99 and NumPy, such as `x^0 = 1^y = 1` even for nan.
     Error at most 0.6 ulp in float32, 1.2 ulp in float64.
     """
     magnitude = abs(x)
@@ -69,7 +69,7 @@ def power(x: Expression, y: Expression) -> Expression:
 
 
 def _power_single(x: Expression, y: Expression) -> Expression:
-    """In float64, where polynomials of a few bits more than float32 has are enough."""
+    """In float64, with polynomials that are a few bits more accurate than float32."""
     x, y = x.to(float64), y.to(float64)
     exponent, m = split_normal(x)
     logarithm = log_of_parts(exponent.to(float64) - float(format_of(x).bias), m - 1.0, _LOG1P)
@@ -78,7 +78,7 @@ def _power_single(x: Expression, y: Expression) -> Expression:
 
 
 def _power_double(x: Expression, y: Expression) -> Expression:
-    """`e^(y (high + low))`; where the product is beyond what exp takes, its low part is dropped."""
+    """`e^(y (high + low))`; if the product is outside of exp's range, its low part is dropped."""
     high, low = _log_in_two_parts(x)
     product, lost = two_product(y, high)
     correction = fma(y, low, lost)
@@ -86,7 +86,7 @@ def _power_double(x: Expression, y: Expression) -> Expression:
 
 
 def _log_in_two_parts(x: Expression) -> tuple[Expression, Expression]:
-    """`log x = k ln 2 + 2 atanh s` with `s = (m - 1) / (m + 1)`, right to 2^-64 of itself.
+    """`log x = k ln 2 + 2 atanh s` with `s = (m - 1) / (m + 1)`, with relative error 2^-64.
 
     In `atanh s = s + s (s^2/3 + s^4 (1/5 + ...))` all but the last term is kept in two parts.
     """

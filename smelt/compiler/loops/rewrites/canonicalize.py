@@ -1,4 +1,4 @@
-"""Canonicalize: loops that run once or never go, and so do the names of indices to be divided."""
+"""Canonicalize: removes loops that run once or never, and lets of indices that are divided."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _DropUnitLoops(Substitution):
 
 
 def inline_indices(kernel: Kernel, names: Names) -> Kernel:
-    """Returns the kernel with index arithmetic back where it is used, if there are divisions.
+    """Returns the kernel with index arithmetic inlined where it is used, if there are divisions.
 
     Before: `k = i * 8 + j; y[k // 4] = 0.0`; after: `y[(i * 8 + j) // 4] = 0.0`.
     """
@@ -37,11 +37,11 @@ def inline_indices(kernel: Kernel, names: Names) -> Kernel:
     return replace(kernel, body=InlineIndices({}).block(kernel.body))
 
 
-LARGEST = 256  # parts of what is put where its name is used
+LARGEST = 256  # parts of an expression that is inlined, at most
 
 
 class InlineIndices(Substitution):
-    """Puts index arithmetic where its name is used, unless it is long."""
+    """Inlines index arithmetic, unless it is long."""
 
     def let(self, let: Let) -> Body:
         value = self(let.value)
@@ -51,6 +51,6 @@ class InlineIndices(Substitution):
         return (Let(let.variable, value),)
 
     def is_known(self, value: Expression) -> bool:
-        """Whether a value goes where it is used."""
+        """Whether a value is inlined."""
         is_index = value.dtype is int64 and is_arithmetic(value)
         return is_index and written_size(value) <= LARGEST

@@ -1,4 +1,4 @@
-"""Cascade sums: a long sum becomes a sum of the sums of pieces, so that few roundings add up.
+"""Cascade sums: a long sum becomes a sum of the sums of pieces, for smaller rounding errors.
 
 Before:
 
@@ -15,10 +15,10 @@ After:
             acc_part = acc_part + x[k, j]
         acc = acc + acc_part
 
-It is made behind the plans, of whatever loops these left. A register, of one number or of a tile of
+It runs after the plans, on the loops that these made. A register, of one number or of a tile of
 vectors, is added to at most LONG times in a row. A tile of products leaves no registers free for a
-second one, which costs a way to memory for each piece: there it is DEEP times, and most networks'
-products are not so deep. (NumPy and PyTorch sum in pairs.)
+second one, which would go through memory for each piece: there the limit is DEEP, and the products
+of most networks are not so deep. (NumPy and PyTorch sum in pairs.)
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class _Cascade:
         return self.loop(Loop(first, loop.start, loop.stop, size * loop.step, body))
 
     def piece(self, loop: Loop, sums: Sequence[Register]) -> Body:
-        """Returns a loop that sums up in registers of its own, and the additions of these."""
+        """Returns a loop that sums in registers of its own, then adds these to the sums."""
         fresh = self.names.fresh
         parts = {sum_: replace(sum_, name=fresh(f"{sum_.name}_part")) for sum_ in sums}
         before = [Declare(part, identity("add", part.dtype)) for part in parts.values()]
@@ -179,7 +179,7 @@ def _reads_of_sum(assign: Assign) -> int:
 
 
 class _Instead(Transformer):
-    """Puts other registers of the same kind in the place of some."""
+    """Replaces registers by others of the same kind."""
 
     def __init__(self, registers: Mapping[Register, Register]) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ from smelt.compiler.loops.views import View, ViewTransformer, accesses, without_
 from smelt.ir.loops import Buffer, Kernel, Loop, Variable, trip_count
 from smelt.ir.visit import Body, Index, expressions, names_in
 
-Pairs = dict[str, str]  # for an outer loop the inner one, which is all that it runs
+Pairs = dict[str, str]  # from an outer loop to the inner one, which is its whole body
 
 
 def collapse_loops(kernel: Kernel, names: Names) -> Kernel:
@@ -43,7 +43,7 @@ def collapse_loops(kernel: Kernel, names: Names) -> Kernel:
     indices = accesses(kernel.body)
     while True:
         views: dict[Buffer, View] = {}
-        joint: Counter[str] = Counter()  # how often an inner loop moves along with its outer one
+        joint: Counter[str] = Counter()  # how often an inner loop is indexed with its outer one
         for buffer, buffer_indices in indices.items():
             walks = [dict(_walk(buffer, index, pairs, extents)) for index in buffer_indices]
             axes = set.intersection(*map(set, walks))
@@ -57,7 +57,7 @@ def collapse_loops(kernel: Kernel, names: Names) -> Kernel:
 
 
 def _pairs(body: Body) -> Iterator[tuple[str, str]]:
-    """Yields loops with nothing between them."""
+    """Yields pairs of loops with nothing between them."""
     for loop in loops_in(body):
         inner = _inner(loop)
         if inner is not None:
@@ -65,7 +65,7 @@ def _pairs(body: Body) -> Iterator[tuple[str, str]]:
 
 
 def _inner(loop: Loop) -> Loop | None:
-    """Returns the loop that is all that a loop runs."""
+    """Returns the loop that is the whole body of a loop."""
     inner = loop.body[0] if len(loop.body) == 1 else None
     return inner if isinstance(inner, Loop) else None
 
@@ -73,7 +73,7 @@ def _inner(loop: Loop) -> Loop | None:
 def _walk(
     buffer: Buffer, index: Index, pairs: Pairs, extents: Mapping[str, int]
 ) -> Iterator[tuple[int, str]]:
-    """Yields the axes that an inner loop walks in one go with its outer one and the axis before."""
+    """Yields each axis that an inner loop walks, with the axis before walked by its outer loop."""
     for axis, (first, second) in enumerate(pairwise(index), 1):
         if type(first) is Variable and type(second) is Variable:
             names = first.name, second.name
@@ -83,7 +83,7 @@ def _walk(
 
 
 class _Collapse(ViewTransformer):
-    """Makes pairs of loops one, with the name of the outer, on views of buffers."""
+    """Merges pairs of loops, under the name of the outer, on views of buffers."""
 
     def __init__(self, views: Mapping[Buffer, View], pairs: Pairs) -> None:
         super().__init__(views)

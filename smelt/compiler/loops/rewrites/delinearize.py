@@ -11,7 +11,7 @@ After:
         for i_0 in range(0, 6):
             y[i_1 * 6 + i_0] = x[i_1, i_0]
 
-Now it can be seen which elements lie side by side.
+Now it can be seen which elements are contiguous.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ NARROW = 6  # a loop that stores is not split into shorter ones than this: they 
 
 
 def delinearize(kernel: Kernel, names: Names) -> Kernel:
-    """Returns the kernel with loops split where divisions ask for it, and those divisions gone.
+    """Returns the kernel with loops split where divisions ask for it, without those divisions.
 
     The new loops have names from `names`.
     """
@@ -63,7 +63,7 @@ def delinearize(kernel: Kernel, names: Names) -> Kernel:
 
 
 class _Simplify(Transformer):
-    """Computes divisions of sums as far as the ranges of variables allow."""
+    """Simplifies divisions of sums as far as the ranges of variables allow."""
 
     def __init__(self, ranges: Ranges) -> None:
         super().__init__()
@@ -86,8 +86,8 @@ class _Simplify(Transformer):
         return rest if new.op == "mod" else as_sum(quotient) + rest
 
     def shortened(self, op: str, total: Affine, divisor: int) -> Expression | None:
-        """Returns a division without the last digits of what is divided: `(i * 256 + j) // 2048`
-        with j below 256 is `i // 8`; None where there are no such digits.
+        """Returns a division without the last digits of its dividend: `(i * 256 + j) // 2048` with
+        j below 256 is `i // 8`; None if there are no such digits.
         """
         for step in sorted(set(total.terms.values()), reverse=True):
             if step > 1 and divisor % step == 0:
@@ -121,7 +121,7 @@ def _stores(loop: Loop) -> bool:
 
 
 def _want(dividend: Expression, divisor: int, wanted: dict[str, set[int]]) -> None:
-    """Notes at which stride a division takes a loop's index apart: `i * 2 // 8` at 4."""
+    """Notes at which stride a division splits a loop's index: `i * 2 // 8` at 4."""
     inner = divisor_of(dividend)
     if inner and isinstance(dividend, Binary) and dividend.op == "floordiv":
         _want(dividend.a, inner * divisor, wanted)
@@ -135,7 +135,7 @@ def _want(dividend: Expression, divisor: int, wanted: dict[str, set[int]]) -> No
 
 
 class _SplitLoops(Substitution):
-    """Writes one loop a digit, the greatest outside."""
+    """Writes one loop per digit, the highest outside."""
 
     def __init__(self, strides: Mapping[str, list[int]], names: Names) -> None:
         super().__init__({})

@@ -1,4 +1,4 @@
-"""Hoist loads: what the rows or columns of an unrolled tile load alike is loaded once before them.
+"""Hoist loads: a load that rows or columns of an unrolled tile share is done once, before them.
 
 Before, in loops over r and c that are unrolled:
 
@@ -38,7 +38,7 @@ Unrolled = list[tuple[Variable, int]]
 
 
 class HoistedLoads:
-    """Takes loads out of one run of statements after another; never from buffers `stored` to."""
+    """Hoists loads out of runs of statements, in turn; never from buffers `stored` to."""
 
     def __init__(self, unrolled: Unrolled, names: Names, stored: frozenset[Buffer]) -> None:
         (self.row, _), *columns = unrolled
@@ -53,7 +53,7 @@ class HoistedLoads:
         self.by_row: list[Statement] = []
 
     def __call__(self, load: Load) -> Expression:
-        """Moves a load out of the loops over which it is the same; returns what stands for it."""
+        """Moves a load out of the loops over which it is the same; returns its replacement."""
         used = set(names_in(load))
         by_row = self.row.name in used or bool(used & self.of_row)
         by_column = self.column is not None and self.column[0].name in used
@@ -70,7 +70,7 @@ class HoistedLoads:
         return short
 
     def keep_columns(self, load: Load, column: Variable, count: int) -> Expression:
-        """Puts one vector a column in registers before the rows begin."""
+        """Loads one vector per column into registers before the rows begin."""
         register = Register(load.buffer.name + "_c", load.dtype, load.lanes, (count,))
         self.once.append(Declare(register, identity("add", load.dtype)))
         self.by_column.append(Assign(register, (column,), load))

@@ -1,4 +1,4 @@
-"""Multiple accumulators: several sums in place of one, so that an addition need not wait.
+"""Multiple accumulators: several sums in place of one, so that no addition waits.
 
 Before:
 
@@ -15,8 +15,8 @@ After, with two accumulators:
         acc1 = acc1 + x[k + 1, j]
     acc = acc + acc1
 
-Where the extent leaves a remainder, a loop for it follows on the first accumulator. The loop may
-be the innermost of several with nothing between them.
+If the extent leaves a remainder, a loop over it follows, on the first accumulator. The loop may be
+the innermost of several with nothing between them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pack: local copies that a panel of columns works on, in which neighboring columns are vectors.
+"""Pack: a panel of columns works on local copies, in which neighboring columns are vectors.
 
 Before, with k the innermost loop: `acc = fma(x[i, k], w[j, k], acc)`; after, `j` from 32 to 64:
 
@@ -6,8 +6,8 @@ Before, with k the innermost loop: `acc = fma(x[i, k], w[j, k], acc)`; after, `j
     panel[... :+ 16, ... :+ 16] = transpose(w[32 + ... :+ 16, ... :+ 16])
     acc = fma(x[i, k], panel[k, j'], acc)
 
-j' counts from the panel's first column. An array that lies along the vectors is only copied
-together, so that its rows no longer lie pages apart: `panel[k, j'] = w[k, 32 + j']`.
+j' counts from the panel's first column. An array whose rows lie along the vectors is only
+made denser, so that they are no longer pages apart: `panel[k, j'] = w[k, 32 + j']`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Panel:
         """Returns the loop that copies row by row."""
         packing, row = self.packing, index_variable(names.unused("row"))
         body: list[Statement] = []
-        is_free = is_symbolic(size)  # then all columns of the panel, those before `size` masked in
+        is_free = is_symbolic(size)  # then all columns of the panel, those from `size` on masked
         width = self.buffer.shape[1] if is_free else size
         for start, stop, lanes in power_of_two_ranges(width, self.lanes):
             for first in range(start, stop, lanes):
@@ -84,7 +84,7 @@ class Panel:
         return ViewTransformer(views).block(body)
 
     def _index(self, index: Index) -> Index | None:
-        """Returns where in the copy an element of the array is found, if it is there."""
+        """Returns the index in the copy of an element of the array, if it is there."""
         if not self.packing.covers(self.packing.buffer, index):
             return None
         return (index[self.packing.depth_axis], self.local)
@@ -93,8 +93,8 @@ class Panel:
 def transposing_copy(
     load: Packing, store: Packing, first: Expression, extents: tuple[int, int], names: Names
 ) -> Body:
-    """Writes a copy; `extents` are those of the store's last axis, of which all is written, and of
-    the load's, of which the part from `first` on is read.
+    """Returns a copy; `extents` are those of the store's last axis, which is written whole, and of
+    the load's, which is read from `first` on.
 
     Before: `for i: for j: y[i, j] = x[j, i]`; after: tiles.
     """
@@ -105,8 +105,8 @@ def transposing_copy(
 def _matrix(
     packing: Packing, base: Expression = ZERO, is_transposed: bool = False, depth: Expression = ZERO
 ) -> Matrix:
-    """Returns what is packed from a vector index and a depth on: rows along the vectors, columns
-    the depth.
+    """Returns the packed part of an array, from a vector index and a depth on: rows run along the
+    vectors, columns along the depth.
     """
 
     def at(row: Expression, column: Expression) -> Index:

@@ -5,7 +5,7 @@ Before: `for i in range(0, 512): ...`; after, with chunks of 64:
     for i0 in range(0, 512, 64):  # parallel
         for i in range(i0, i0 + 64): ...
 
-How large a chunk is follows from the work alone, never from the number of threads.
+The size of a chunk depends on the work alone, never on the number of threads.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from smelt.ir.loops import Expression, If, Loop, constant, index_variable, trip_
 from smelt.ir.symbolic import is_symbolic, sample
 from smelt.ir.visit import Body
 
-COPIED_LINES = 64  # lines of a copy that transposes that are done at once, of a parallel one
+COPIED_LINES = 64  # lines of a parallel, transposing copy that are done at once
 PANEL_ROWS = 64  # so many rows must share a panel, or else packing it costs too much
-Make = Callable[[Expression, int], Body]  # the iterations from an index on, so many
+Make = Callable[[Expression, int], Body]  # makes so many iterations from an index on
 
 
 class Chunk:
-    """What one iteration of the parallel loop does of a loop: `size` iterations from `base` on."""
+    """The part of a loop for one iteration of the parallel loop: `size` iterations from `base`."""
 
     def __init__(self, loop: Loop, size: int, names: Names) -> None:
         self.loop = loop
@@ -40,7 +40,7 @@ class Chunk:
         return self.base + self.size
 
     def stop(self, limit: int) -> Expression:
-        """Returns where a chunk stops that must not go beyond a limit: the last may be smaller."""
+        """Returns where a chunk stops, within a limit: the last chunk may be smaller."""
         trips = trip_count(self.loop)
         is_even = not is_symbolic(trips) and trips % self.size == 0
         return self.end if is_even else self.end.minimum(limit)
@@ -52,7 +52,7 @@ class Chunk:
 
 def choose_chunk(plan: Plan, names: Names) -> Chunk | None:
     """The outermost loop that gives threads enough to do, and how much of it is one chunk."""
-    best: tuple[int, Loop, int] | None = None  # the number of chunks, the loop, iterations a chunk
+    best: tuple[int, Loop, int] | None = None  # chunks, the loop, iterations per chunk
     for loop in _candidates(plan):
         if not plan.nest.info.carries_no_dependence(loop.variable.name):
             continue
@@ -103,14 +103,14 @@ def _step(plan: Plan, loop: Loop) -> int:
 def strip_mine(
     loop: Loop, step: int, make: Make, chunk: Chunk | None = None, rest_step: int = 1
 ) -> Body:
-    """Writes a loop as one over whole steps with a smaller step behind it, the tail.
+    """Writes a loop as one over whole steps with a smaller step after it, the tail.
 
     Before: `for i in range(0, 22): ...`; after, by steps of 8:
 
         for i in range(0, 16, 8): <8 iterations from i on>
         <6 iterations from 16 on>
 
-    A tail that is not known yet, and may be empty, is a loop by steps of `rest_step`.
+    A tail of unknown size, which may be empty, is a loop by steps of `rest_step`.
     """
     if chunk is not None and chunk.loop is loop:
         return _strip_mine_chunk(loop, step, make, chunk, rest_step)
@@ -124,7 +124,7 @@ def strip_mine(
 
 
 def _tail(loop: Loop, step: int, make: Make, rest_step: int) -> Body:
-    """What is left over behind whole steps."""
+    """What is left over after whole steps."""
     tail = trip_count(loop) % step
     end = trip_count(loop) - tail
     if is_symbolic(tail):
@@ -134,7 +134,7 @@ def _tail(loop: Loop, step: int, make: Make, rest_step: int) -> Body:
 
 
 def _strip_mine_chunk(loop: Loop, step: int, make: Make, chunk: Chunk, rest_step: int) -> Body:
-    """The same for one chunk of the loop, which only the last one may end in a tail."""
+    """The same for one chunk of the loop; only the last one may end in a tail."""
     trips = trip_count(loop)
     end = trips - trips % step
     may_have_tail = is_symbolic(trips) or end < trips
@@ -151,7 +151,7 @@ def _strip_mine_chunk(loop: Loop, step: int, make: Make, chunk: Chunk, rest_step
 
 
 def around(loop: Loop, body: Body, chunk: Chunk | None) -> Body:
-    """Puts a loop around statements, or the present chunk of it."""
+    """Puts a loop around statements, or the current chunk of it."""
     start, stop = loop.start, loop.stop
     if chunk is not None and chunk.loop is loop:
         if chunk.size == 1:

@@ -8,8 +8,8 @@ of one number are joined. Before, with x of shape [32, 8, 6]; after, with x of s
 
 No loop needs to be split then, and no division is left.
 
-The other way, a reshape may have merged what a sum runs along with something else. An axis that a
-loop of a sum and one of the result share becomes two. Before, with x of shape [64, 128], where h
+Conversely, a reshape may have merged the axis of a sum with another axis. An axis that a loop of a
+sum and a loop of the result share becomes two. Before, with x of shape [64, 128], where h
 counts heads and k is summed over; after, with x of shape [64, 4, 32]:
 
     acc = fma(x[t, h * 32 + k], w[k, j], acc)
@@ -72,7 +72,7 @@ def _reshape(kernel: Kernel, find: Callable[[Buffer, list[Index]], View | None])
 
 
 def _view(buffer: Buffer, axes: slice, extents: Iterable[int], indices: Indices) -> View:
-    """Returns a buffer with axes of other `extents` for some; `indices` gives theirs from those."""
+    """Returns a view with other `extents` for some axes, whose indices `indices` converts."""
 
     def index(old: Index) -> Index | None:
         new = indices(old[axes])
@@ -86,7 +86,7 @@ def _view(buffer: Buffer, axes: slice, extents: Iterable[int], indices: Indices)
 
 
 def _joined(buffer: Buffer, indices: list[Index]) -> View | None:
-    """Joins an axis that all accesses read together with the one behind it."""
+    """Joins an axis that all accesses read together with the one after it."""
     for axis, extents in enumerate(pairwise(buffer.shape)):
         axes, number = slice(axis, axis + 2), partial(_number, extents)
         if all(number(index[axes]) is not None for index in indices):
@@ -127,7 +127,7 @@ def _is_zero(index: Expression) -> bool:
 def _split(
     ranges: Ranges, of_result: set[str], buffer: Buffer, indices: list[Index]
 ) -> View | None:
-    """Splits an axis where all accesses allow it and one of them asks for it."""
+    """Splits an axis if all accesses allow it and one of them asks for it."""
     for axis, extent in enumerate(buffer.shape):
         totals = [affine(index[axis]) for index in indices]
         known = [total for total in totals if total is not None]
@@ -151,7 +151,7 @@ def _digits(base: int, index: Index) -> Index | None:
 
 
 def _separates(high: Affine, low: Affine, of_result: set[str]) -> bool:
-    """Whether one part runs along with loops of the result only, the other with none of them."""
+    """Whether one part is indexed by loops of the result only, the other by none of them."""
     a, b = high.terms.keys(), low.terms.keys()
     if not a or not b:
         return False

@@ -2,8 +2,8 @@
 
 Compiler books call it index-set splitting.
 
-Arrays that stand side by side (what was concatenated, or the gradients of slices: padded, then
-added) are otherwise all computed for every element. Before, with a of shape [16], b of [48]:
+Without it, every element of a concatenation (or of a sum of padded gradients of slices) would be
+computed from all parts. Before, with a of shape [16], b of [48]:
 
     for i in range(0, 64):
         low, high = i < 16, i >= 16
@@ -52,12 +52,12 @@ from smelt.ir.visit import Body, expressions, statements, used_names
 MAX_PIECES = 16
 VECTOR = 16  # elements that are computed at once, about
 OVERHEAD = 2  # operations that one iteration of a loop costs besides its own
-WORTH = 0.75  # the share of the work that pieces may take at most, or else the loop is not split
+WORTH = 0.75  # pieces may take at most this share of the work, or the loop is not split
 ORDER = frozenset(["lt", "le", "gt", "ge"])
 
 
 def split_ranges(kernel: Kernel, names: Names) -> Kernel:
-    """Returns the kernel with loops split where it spares work; elements stay the same bits.
+    """Returns the kernel with loops split where this saves work; elements keep their bits.
 
     Each piece has names of its own, from `names`.
     """
@@ -81,7 +81,7 @@ def _block(body: Body, ranges: Ranges, names: Names) -> Body:
 
 
 def _split(loop: Loop, count: int, ranges: Ranges, names: Names) -> Body:
-    """Returns the pieces of a loop, or the loop itself where they would not spare enough."""
+    """Returns the pieces of a loop, or the loop itself if they would not save enough."""
     if not _is_simple(loop.body):
         return (loop,)
     points = sorted(point for point in _split_points(loop) if 0 < point < count)
@@ -106,7 +106,7 @@ def _work(body: Body) -> int:
 
 
 def _cost(loop: Loop) -> int:
-    """Returns about what a loop costs, in operations on vectors if it is an innermost one."""
+    """Returns the rough cost of a loop, in operations on vectors if it is an innermost one."""
     count = trip_count(loop)
     is_innermost = not any(isinstance(part, Loop) for part in loop.body)
     return (_work(loop.body) + OVERHEAD) * (-(-count // VECTOR) if is_innermost else count)
@@ -133,7 +133,7 @@ def _conditions(body: Body) -> Iterator[Binary]:
 
 
 def _split_point(condition: Binary, name: str, lets: Mapping[str, Affine | None]) -> int | None:
-    """Returns the least value of a variable for which a condition is not what it was before."""
+    """Returns the value of a variable at which a condition changes."""
     difference = _difference(condition, lets)
     if difference is None or difference.terms.keys() != {name}:
         return None
@@ -152,7 +152,7 @@ def _difference(comparison: Binary, lets: Mapping[str, Affine | None]) -> Affine
 
 
 def _piece(loop: Loop, start: int, stop: int, ranges: Ranges) -> Loop:
-    """Returns the loop from `start` to `stop`, counted from 0, with what is known decided."""
+    """Returns the loop from `start` to `stop`, counted from 0, with known conditions decided."""
     name = loop.variable.name
     inside = {**ranges, name: (0, stop - start - 1)}
     decide = _Decide({name: loop.variable + start}, inside)
@@ -160,9 +160,9 @@ def _piece(loop: Loop, start: int, stop: int, ranges: Ranges) -> Loop:
 
 
 class _Decide(InlineIndices):
-    """Replaces variables, and computes conditions as far as the ranges of variables tell.
+    """Replaces variables, and decides conditions as far as the ranges of variables allow.
 
-    Names of indices and of known conditions go: they are put where they are used.
+    Lets of indices and of known conditions are inlined.
     """
 
     def __init__(self, variables: dict[str, Expression], ranges: Ranges) -> None:
@@ -201,7 +201,7 @@ class _Decide(InlineIndices):
         return _without_zero(new) if new.op == "add" and new.dtype.is_float else new
 
     def _decided(self, comparison: Binary) -> Expression:
-        """Returns whether a comparison holds, if it does or does not for all of the piece."""
+        """Returns a comparison as a constant, if it has one outcome for all of the piece."""
         difference = _difference(comparison, {})
         bounds = None if difference is None else difference.bounds(self.ranges)
         if bounds is None:
@@ -217,7 +217,7 @@ class _Decide(InlineIndices):
 
 
 def _without_zero(total: Binary) -> Expression:
-    """Drops a zero that is added to what already is a sum with one: it can change no bit."""
+    """Drops a zero that is added to a sum that already has one: it can change no bit."""
     for zero, other in ((total.a, total.b), (total.b, total.a)):
         if _is_zero(zero) and (_is_zero(other) or _has_zero(other)):
             return other
@@ -233,7 +233,7 @@ def _has_zero(x: Expression) -> bool:
 
 
 def _without_unused(body: Body) -> Body:
-    """Returns a body without names that nothing uses."""
+    """Returns a body without lets that nothing uses."""
     used: set[str] = set()
     kept: list[Statement] = []
     for statement in reversed(body):

@@ -1,4 +1,4 @@
-"""Tile: copies of a loop body for some of its iterations: rows side by side, columns as vectors.
+"""Tile: a loop body for several iterations at once: rows unrolled, columns as vectors.
 
 Before, in loops over i and j:
 
@@ -74,7 +74,7 @@ class TileAxis:
 
 
 class Grid:
-    """What a tile's axes make of the loops' indices: `variables`, `mask`, and loops to unroll."""
+    """What the loops' indices become in a tile: `variables`, `mask`, and loops to unroll."""
 
     def __init__(self, axes: tuple[TileAxis, ...], names: Names) -> None:
         self.unrolled: Unrolled = []
@@ -91,7 +91,7 @@ class Grid:
         return bool(self.unrolled) and self.unrolled[0][0] is not self.column
 
     def add(self, axis: TileAxis, names: Names) -> None:
-        """Says what the index of one axis's loop becomes."""
+        """Sets what the index of one axis's loop becomes."""
         offset: Expression = constant(0)  # from the base
         if axis.count > 1:
             variable = index_variable(names.unused("r" if axis.lanes == 1 else "c"))
@@ -132,12 +132,12 @@ class Tile:
             self.elements[register] = (vectors, (grid.column,) if vectors.shape else ())
         self.hoisted = HoistedLoads(grid.unrolled, names, stored) if grid.has_rows else None
         self.variables, self.mask = grid.variables, grid.mask
-        # what stands before the unrolled loops cannot use what is loaded within them
+        # statements before the unrolled loops cannot use what is loaded within them
         self.outside = Substitution(self.variables, self.elements, self.mask)
         self.change = self.substitution()
 
     def substitution(self) -> Substitution:
-        """Returns the change to what stands in one run of the unrolled loops."""
+        """Returns the substitution for one run of the unrolled loops."""
         return Substitution(self.variables, self.elements, self.mask, self.hoisted)
 
     def write(self, body: Body) -> Body:
@@ -193,7 +193,7 @@ class Tile:
         register, index = self.elements.get(assign.register, (assign.register, assign.index))
         value = self.change(assign.value)
         if assign.register in self.accumulators and self.mask is not None:
-            # what lies behind the end must not be accumulated
+            # elements past the end must not be accumulated
             value = Select(self.mask, value, Read(register, index))
         return Assign(register, index, value)
 
@@ -243,7 +243,7 @@ class Tile:
         )
 
     def outliving(self, body: Body) -> set[str]:
-        """Returns the lets of a body that are used behind a loop or in it, so not in one run."""
+        """Returns the lets of a body that are used in or after a loop, so not in one run."""
         if not self.unrolled or not any(isinstance(part, Let) for part in body):
             return set()
         home: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Transpose: where two arrays lie across each other, square tiles are transposed in registers.
+"""Transpose: a copy between transposed arrays moves square tiles through registers.
 
 Reading down a column touches a cache line for every element. A tile of 16 x 16 is read by rows,
 transposed in registers, and written by rows.
@@ -29,7 +29,7 @@ LEAST_LINES = 4  # of a tile, if there are as many
 def power_of_two_ranges(extent: int, largest: int) -> Iterator[tuple[int, int, int]]:
     """Yields (start, stop, step) that cover an extent by powers of two, `largest` while it fits.
 
-    Of an extent that is not known yet ranges may be empty.
+    Ranges of an extent that is not known yet may be empty.
     """
     if is_symbolic(extent):
         yield from _unknown_ranges(extent, largest)
