@@ -17,7 +17,8 @@ from smelt.bench.workloads.sweeps import SWEEPS
 __all__ = ["GROUPS", "LIMIT", "Case"]
 
 LIMIT = "smelt limit"  # the side that computes nothing but multiply-adds
-SIZES = (4, 8, 16, 31, 32, 33, 63, 64, 65, 128, 192, 256, 384, 512, 1024)
+SIZES = (4, 8, 16, 31, 32, 33, 63, 64, 65, 127, 128, 129, 192, 256, 257, 384, 509, 512, 1024, 2048)
+DOUBLE_SIZES = (32, 64, 128, 256, 512, 1024)  # of products in float64
 LAYOUTS = {"": (False, False), "-bt": (False, True), "-at": (True, False), "-at-bt": (True, True)}
 TRANSPOSED = {
     (False, False): "",
@@ -60,7 +61,8 @@ def _product(title: str, product: Product) -> Case:
         "smelt": partial(smelt_product, product),
         "numpy": partial(numpy_product, product),
         "torch": partial(torch_product, product),
-        LIMIT: partial(limit_side, product.operations),
+        # half as many numbers of 64 bits fit into a vector
+        LIMIT: partial(limit_side, product.operations * (1 + (product.dtype == "float64"))),
     }
     return Case(title, product.operations, sides, is_product=True)
 
@@ -81,6 +83,9 @@ def _products() -> dict[str, Case]:
                 f", {' and '.join(words)} transposed" * bool(words)
             )
             cases[f"matmul-{size}{suffix}"] = _product(title, Product(size, size, size, transposed))
+    for size in DOUBLE_SIZES:
+        product = Product(size, size, size, dtype="float64")
+        cases[f"matmul-{size}-f64"] = _product(f"{size} x {size} x {size}, float64", product)
     return cases
 
 
