@@ -103,7 +103,7 @@ def test_a_list_of_tensors_where_one_belongs_says_to_join_them() -> None:
     with pytest.raises(TraceError, match=r"a list of 2 traced tensors .* smelt\.stack"):
         smelt.compile(lambda x: smelt.scan(turn, ONES, [x, x]))(smelt.ones(2, 3))
     total = smelt.compile(lambda x: smelt.matmul(x, smelt.ones(3, 3)))
-    with pytest.raises(TraceError, match="a list of 2 lists .* give the step a tensor"):
+    with pytest.raises(TraceError, match="a list of 2 lists .* pass the step a tensor"):
         total([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])
 
 
