@@ -46,7 +46,7 @@ _WORD = 0xFFFFFFFF
 
 def _checked(extents: Shape) -> Shape:
     if min(extents, default=0) < 0:
-        raise ShapeError(f"a shape has no negative extents, got {extents}")
+        raise ShapeError(f"the extents of a shape must not be negative, got {extents}")
     return extents
 
 
@@ -244,7 +244,7 @@ def uniform(
         ArgumentError: low is above high.
     """
     ends = f"from {described(low)} to {described(high)}"
-    _require(low <= high, f"uniform: {ends} there are no numbers; give the lower one first")
+    _require(low <= high, f"uniform: there are no numbers {ends}; give the lower bound first")
     unit = rand(_size(size, low, high), dtype=dtype, generator=generator)
     return unit * (high - low) + low
 
@@ -413,7 +413,7 @@ def poisson(
         ArgumentError: a rate is negative or above `max_rate`.
     """
     rate, extents = as_tensor(rate), _size(size, rate)
-    message = f"poisson: a rate lies outside 0..{max_rate}; raise max_rate (it costs time)"
+    message = f"poisson: a rate lies outside 0..{max_rate}; raise max_rate, which costs time"
     _require((rate >= 0) & (rate <= max_rate), message)
     draws = math.ceil(max_rate + 12 * math.sqrt(max_rate) + 12)
     arrivals = exponential(1.0, (*extents, draws), generator=generator).cumsum(-1)
@@ -450,7 +450,7 @@ def multinomial(
     if not replacement:
         if num_samples > weights.shape[-1]:
             raise ArgumentError(
-                f"multinomial: {num_samples} of {weights.shape[-1]} without replacement"
+                f"multinomial: cannot draw {num_samples} of {weights.shape[-1]} without replacement"
             )
         if num_samples > 1:
             message = f"multinomial: fewer than {num_samples} weights of a row are not 0"

@@ -50,7 +50,7 @@ def test_an_absent_name_says_what_to_write(module: str, name: str) -> None:
         (smelt, "sparse_csr_tensor", "dense tensors only"),
         (smelt, "quantize_per_tensor", "no quantized tensors"),
         (smelt, "complex32", "no complex numbers"),
-        (smelt, "ScriptModule", "Smelt has nothing of that name, or near it"),
+        (smelt, "ScriptModule", "Smelt has no such name, nor a similar one"),
         (smelt.cuda, "current_device", "Smelt computes on the CPU"),
         (smelt.ones(1), "shap", "did you mean 'shape'"),
         (smelt.ones(1), "softplus", "it is smelt.nn.functional.softplus"),
@@ -147,7 +147,7 @@ def test_sequences_are_padded() -> None:
         [1, 5],
         [1, 1],
     ]
-    with pytest.raises(ShapeError, match="behind the first axis"):
+    with pytest.raises(ShapeError, match="only differ in the first axis"):
         rnn.pad_sequence([smelt.ones(2, 2), smelt.ones(1)])
 
 

@@ -361,7 +361,7 @@ def test_parameters_of_no_distribution_are_refused(draw, message):
     "draw", [lambda: random.rand(-3), lambda: random.randn(2, -1), lambda: random.randperm(-2)]
 )
 def test_negative_extents_are_refused(draw):
-    with pytest.raises(ShapeError, match="no negative extents"):
+    with pytest.raises(ShapeError, match="must not be negative"):
         draw()
 
 

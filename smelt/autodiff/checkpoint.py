@@ -34,9 +34,7 @@ from smelt.tracing.engine import (
 )
 from smelt.tracing.walk import forward_walk, reverse_walk, tape_of
 
-Changes = dict[
-    int, tuple[Tensor, Tensor]
-]  # by id: a state that was changed, and its value before
+Changes = dict[int, tuple[Tensor, Tensor]]  # by id: a state that was changed, and its value before
 
 
 def checkpoint(function: Function, *arguments: Any, **options: Any) -> Any:

@@ -71,8 +71,7 @@ def hessian(function: Function, argnums: Numbers = 0) -> Function:
 
 
 def unit_vectors(likes: list[Tensor] | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Returns the columns of an identity matrix as tensors shaped like `likes`: `(total, *shape)`.
-    """
+    """Returns an identity matrix, split into tensors shaped like `likes`: `(total, *shape)`."""
     total, start = sum(like.size for like in likes), 0
     vectors = []
     for like in likes:

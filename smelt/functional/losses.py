@@ -37,7 +37,7 @@ def _combined(losses: Tensor, reduction: str) -> Tensor:
     if reduction == "sum":
         return losses.sum()
     if reduction != "none":
-        raise ArgumentError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
+        raise ArgumentError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
     return losses
 
 
@@ -66,7 +66,9 @@ def _factor(what: str, name: str, factor: Any, x: Tensor) -> Tensor:
     factor = as_tensor(factor, x.dtype)
     extents = zip(reversed(factor.shape), reversed(x.shape), strict=False)
     if factor.ndim > x.ndim or any(own not in (1, extent) for own, extent in extents):
-        raise ShapeError(f"{what}: {name} {factor.shape} does not fit an input {x.shape}")
+        raise ShapeError(
+            f"{what}: {name} of shape {factor.shape} does not broadcast to the input {x.shape}"
+        )
     return factor
 
 
@@ -198,8 +200,8 @@ def binary_cross_entropy(
     """
     input, target = _pair("binary_cross_entropy", input, target)
     message = (
-        "binary_cross_entropy: a probability lies outside [0, 1]; did you forget the sigmoid? use "
-        "binary_cross_entropy_with_logits, which takes logits"
+        "binary_cross_entropy: a probability lies outside [0, 1]; did you forget the sigmoid? For "
+        "logits, use binary_cross_entropy_with_logits"
     )
     current_engine().require((input < 0) | (input > 1), message, ArgumentError, input)
     losses = promoted(entropy.binary_cross_entropy, input, target)
@@ -277,13 +279,13 @@ def cross_entropy(
         DTypeError: class numbers that are not integers.
     """
     if not 0.0 <= label_smoothing <= 1.0:
-        raise ArgumentError(f"label_smoothing lies in [0, 1], got {label_smoothing}")
+        raise ArgumentError(f"label_smoothing must lie in [0, 1], got {label_smoothing}")
     input = floating(input)
     target, axis = as_tensor(target, _label_dtype(target, input)), _class_axis(input)
     if target.dtype.is_float and target.shape == input.shape:
         if ignore_index >= 0:
             raise ArgumentError(
-                f"cross_entropy: ignore_index {ignore_index} is a class number, and the target has "
+                f"cross_entropy: ignore_index {ignore_index} is for labels, but the target holds "
                 "probabilities; leave it out"
             )
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing, axis)
@@ -320,14 +322,14 @@ def _class_axis(x: Tensor) -> int:
 
 def _hint(x: Tensor, target: Tensor) -> str:
     if target.shape == x.shape:
-        return "; write argmax for those of one-hot rows, or .float() for probabilities"
+        return "; for one-hot rows write target.argmax(...), for probabilities target.float()"
     last = x.ndim > 2 and target.shape == x.shape[:-1]
-    return "; if the classes stand last, move them: input.transpose(1, -1)" if last else ""
+    return "; if the classes are the last axis, move them: input.transpose(1, -1)" if last else ""
 
 
 def _dtype_hint(x: Tensor, target: Tensor, shape: tuple[int, ...]) -> str:
     if target.ndim > x.ndim:
-        return f"; the order is (input, target), and an input {x.shape} looks like the labels"
+        return f"; the order is (input, target), but the input {x.shape} looks like labels"
     by = "; write target.long()" if target.shape == shape and target.dtype.is_float else ""
     return f"{by}; or give probabilities of shape {x.shape}"
 
@@ -341,16 +343,16 @@ def _check_labels(x: Tensor, target: Tensor, ignore_index: int, axis: int) -> No
         )
     if target.shape != shape:
         raise ShapeError(
-            f"labels {target.shape} for an input {x.shape} with {classes} classes along axis "
-            f"{axis}: the labels' shape must be {shape}{_hint(x, target)}"
+            f"for an input {x.shape} with {classes} classes along axis {axis}, labels must have "
+            f"shape {shape}, got {target.shape}{_hint(x, target)}"
         )
     if is_known_inside(target, 0, classes):
         return
     outside = ((target < 0) | (target >= classes)) & (target != ignore_index)
     message = (
-        f"a label lies outside the {classes} classes 0..{classes - 1}; labels to be skipped are "
-        f"{ignore_index} (ignore_index). Labels count from 0, and a network has an output "
-        "for each class"
+        f"a label lies outside the {classes} classes 0..{classes - 1}; labels to skip must be "
+        f"{ignore_index} (ignore_index). Labels count from 0, and a network needs one output "
+        "per class"
     )
     current_engine().require(outside, message, BoundsError, target)
 
@@ -386,7 +388,8 @@ def _picked(
 def _along(weight: Tensor, x: Tensor, axis: int) -> Tensor:
     if weight.shape != (x.shape[axis],):
         raise ShapeError(
-            f"weight {weight.shape} for {x.shape[axis]} classes: one factor a class is needed"
+            f"the weight of a loss must have shape ({x.shape[axis]},), one factor per class, got "
+            f"{weight.shape}"
         )
     return weight.reshape([-1 if dim == axis else 1 for dim in range(x.ndim)])
 
@@ -467,7 +470,7 @@ def margin_ranking_loss(
     if not input1.ndim == input2.ndim == target.ndim:
         raise ShapeError(
             f"margin_ranking_loss: inputs {input1.shape} and {input2.shape} and target "
-            f"{target.shape} need as many axes"
+            f"{target.shape} must have the same number of axes"
         )
     return _combined(clamp(margin - target * (input1 - input2), min=0.0), reduction)
 

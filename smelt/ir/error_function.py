@@ -1,5 +1,4 @@
-"""The error function: its polynomials, which compiled code uses too, and its evaluation in NumPy.
-"""
+"""The error function: its polynomials, which compiled code shares, and its values in NumPy."""
 
 from __future__ import annotations
 

@@ -218,8 +218,7 @@ def _interleaved(parts: list[Any], extents: Sizes, steps: Sizes) -> Any:
 
 
 def padded(x: Any, before: Sizes, after: Sizes, step: Sizes) -> Any:
-    """Returns x with zeros before, after and between its elements; negative counts drop elements.
-    """
+    """Returns x with zeros before, after and between its elements; negative counts drop some."""
     x = pad(
         x,
         low=tuple(max(0, count) for count in before),

@@ -148,8 +148,7 @@ class Elementwise(Op):
 
 
 def broadcast_index(index: tuple[Expression, ...], shape: Shape) -> tuple[Expression, ...]:
-    """Returns the index at which an operand of `shape` is read for the result's element at `index`.
-    """
+    """Returns the index of an operand of `shape` for the result's element at `index`."""
     own = index[len(index) - len(shape) :]
     return tuple(
         loops.constant(0) if extent == 1 else part for part, extent in zip(own, shape, strict=True)

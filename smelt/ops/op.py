@@ -183,7 +183,7 @@ def normal_axis(axis: int, ndim: int, what: str) -> int:
     A tensor of shape () counts as having one axis of extent 1.
     """
     if not is_whole_number(axis):
-        raise ArgumentTypeError(f"{what}: an axis must be an int, got {axis!r}")
+        raise ArgumentTypeError(f"{what}: an axis must be an integer, got {axis!r}")
     axis = operator.index(axis)
     if not -max(ndim, 1) <= axis < max(ndim, 1):
         raise ArgumentError(f"{what}: axis {axis} does not exist in a tensor with {ndim} axes")

@@ -88,8 +88,7 @@ class WindowArgmax(Windowed):
         return self(inputs[0], **attributes)
 
     def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
-        """Returns a chain of selects over the window's positions, each compared with the best one.
-        """
+        """Returns a chain of selects over the window's positions, which keeps the best so far."""
         best: Expression | None = None
         place: Expression = Constant(-1, int32)
         elements = self.elements(readers[0], index, node, mask)

@@ -1,5 +1,4 @@
-"""Windows that slide over the last axes of an array: where they lie, and which elements they hold.
-"""
+"""Windows that slide over the last axes of an array: where they lie, and what they contain."""
 
 from __future__ import annotations
 

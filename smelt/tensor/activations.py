@@ -98,7 +98,8 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
     channels = x.shape[1] if x.ndim > 1 else 1
     if weight.ndim > 1 or weight.size not in (1, channels):
         raise ShapeError(
-            f"prelu: a weight {weight.shape} for an input {x.shape}: needs (1,) or ({channels},)"
+            f"prelu: the weight of an input {x.shape} must have shape (1,) or ({channels},), got "
+            f"{weight.shape}"
         )
     if weight.size > 1:
         weight = weight.reshape((-1,) + (1,) * (x.ndim - 2))
@@ -206,7 +207,7 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     if approximate == "none":
         return x * 0.5 * (1.0 + erf(x * math.sqrt(0.5)))
     if approximate != "tanh":
-        raise ArgumentError(f"gelu: approximate is 'none' or 'tanh', got {approximate!r}")
+        raise ArgumentError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
     inner = (x + 0.044715 * x**3) * math.sqrt(2 / math.pi)
     return x * 0.5 * (1.0 + tanh(inner))
 
@@ -215,7 +216,9 @@ def glu(x: Tensor, dim: int = -1) -> Tensor:
     """Returns a * sigmoid(b), a and b the halves of x along `dim` (Dauphin et al., 2016)."""
     axis = axis_of(x, dim, "glu")
     if not x.ndim or x.shape[axis] % 2:
-        raise ArgumentError(f"glu: axis {dim} of shape {x.shape} has no two halves")
+        raise ArgumentError(
+            f"glu: axis {dim} of shape {x.shape} must have an even extent: it is split into halves"
+        )
     half = x.shape[axis] // 2
     a, b = x.narrow(axis, 0, half), x.narrow(axis, half, half)
     return a * sigmoid(b)

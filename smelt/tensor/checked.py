@@ -259,7 +259,7 @@ def _of_another_kind(
 
 def _wrong_kind(name: str, parameter: str, kinds: list[str], value: Any) -> ArgumentTypeError:
     wanted = " or ".join(_WORDS.get(kind) or " or ".join(_choices(kind)) for kind in kinds)
-    hint = "; several axes are one tuple" if parameter == "keepdim" else ""
+    hint = "; give several axes as one tuple" if parameter == "keepdim" else ""
     return ArgumentTypeError(f"{name}: {parameter} must be {wanted}, got {described(value)}{hint}")
 
 

@@ -34,8 +34,7 @@ class Began:
         self._ordinary: dict[int, CodeType] = {}
 
     def is_interrupted(self) -> bool:
-        """Returns whether the caller is part of an interruption since then, or runs after the end.
-        """
+        """Returns whether the caller is in an interruption since then, or runs after the end."""
         frame: FrameType | None = sys._getframe(2)
         ordinary = self._ordinary
         while frame is not self._frame:

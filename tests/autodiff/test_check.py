@@ -82,8 +82,8 @@ def test_a_kink_and_nan_are_found() -> None:
 @pytest.mark.parametrize(
     ("settings", "inputs", "message"),
     [
-        ({"modes": ["sideways"]}, (x,), "modes are"),
-        ({"modes": []}, (x,), "modes are"),
+        ({"modes": ["sideways"]}, (x,), "modes must be"),
+        ({"modes": []}, (x,), "modes must be"),
         ({"order": 3}, (x,), "orders 1, 2"),
         ({}, (np.arange(3),), "none of the inputs is a float"),
     ],

@@ -90,7 +90,7 @@ def test_a_moving_tangent_is_differentiated_too() -> None:
             (vector(1.0),),
             (vector(1.0, 2.0),),
             ShapeError,
-            r"got shape \(2,\) for a tensor of shape \(1,\)",
+            r"got shape \(2,\) for a value of shape \(1,\)",
         ),
         ((vector(1.0),), (vector(1.0), vector(1.0)), ArgumentError, "same tree"),
         (

@@ -39,10 +39,10 @@ def test_what_leaves_a_body_says_so_where_it_is_used() -> None:
         return total
 
     line = listed.__code__.co_firstlineno + 2
-    with pytest.raises(TraceError, match=r"left the body .* \(scan stacks them\)") as caught:
+    with pytest.raises(TraceError, match=r"outside the body .* \(scan stacks outputs\)") as caught:
         smelt.compile(listed)(smelt.ones(2, 3))
     assert str(caught.value).endswith(f"test_messages.py:{line}")
-    with pytest.raises(TraceError, match="left the body .* put it into the carry"):
+    with pytest.raises(TraceError, match="outside the body .* in the carry"):
         smelt.compile(summed)(smelt.ones(2, 3))
 
 
@@ -57,7 +57,7 @@ def test_what_leaves_an_inner_body_says_so_in_the_outer_one() -> None:
         smelt.scan(inner, h, length=2)
         return kept[0] * 2, None
 
-    with pytest.raises(TraceError, match="left the body") as caught:
+    with pytest.raises(TraceError, match="outside the body") as caught:
         smelt.compile(lambda x: smelt.scan(outer, smelt.zeros(3), x))(smelt.ones(2, 3))
     assert str(caught.value).endswith(f"test_messages.py:{outer.__code__.co_firstlineno + 2}")
 
@@ -110,8 +110,8 @@ def test_a_list_of_tensors_where_one_belongs_says_to_join_them() -> None:
 def test_the_branches_are_named_when_they_differ() -> None:
     x = smelt.ones(3)
     wrong: list[tuple[Any, Any, str]] = [
-        (lambda: {"a": x}, lambda: {"a": x[:2]}, "result['a']: the branches give shape (3,) and"),
-        (lambda: (x, x), lambda: (x, x > 0), "result[1]: the branches give float32 and bool"),
+        (lambda: {"a": x}, lambda: {"a": x[:2]}, "result['a']: the branches return shape (3,) and"),
+        (lambda: (x, x), lambda: (x, x > 0), "result[1]: the branches return float32 and bool"),
         (lambda: (x, x), lambda: [x, x], "it should be a tuple of 2, and is a list of 2"),
     ]
     for then, otherwise, says in wrong:

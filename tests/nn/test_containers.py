@@ -106,7 +106,7 @@ def test_sequential_does_not_pass_a_pair_to_a_layer_of_one_tensor() -> None:
         model = nn.Sequential(recurrent, nn.Linear(8, 2))
         with pytest.raises(errors.ArgumentError, match=r"Linear takes one .* (GRU|LSTM) gives"):
             model(x)
-    with pytest.raises(errors.ArgumentError, match="what comes in is a tuple of 2"):
+    with pytest.raises(errors.ArgumentError, match="its input is a tuple of 2"):
         nn.Sequential(nn.ReLU())((x, x))
 
 

@@ -96,7 +96,11 @@ def test_gains() -> None:
         (lambda: init.kaiming_normal_(weight(0, 3)), errors.ShapeError, "2 axes"),
         (lambda: init.kaiming_normal_(weight(3, 3), mode="in"), errors.ArgumentError, "'in'"),
         (lambda: init.normal_(weight(3), std=-1.0), errors.ArgumentError, "got -1.0"),
-        (lambda: init.trunc_normal_(weight(3), a=50.0, b=60.0), errors.ArgumentError, "no mass"),
+        (
+            lambda: init.trunc_normal_(weight(3), a=50.0, b=60.0),
+            errors.ArgumentError,
+            "no probability",
+        ),
         (lambda: init.trunc_normal_(weight(3), std=0.0), errors.ArgumentError, "std"),
         (lambda: init.eye_(weight(3)), errors.ShapeError, "matrix"),
         (lambda: init.orthogonal_(weight(3)), errors.ShapeError, "2 axes"),

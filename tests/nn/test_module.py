@@ -132,7 +132,7 @@ def test_modules_in_plain_containers_are_refused(hidden: object) -> None:
 def test_submodule_may_not_hide_a_method() -> None:
     block = Block(2)
     for name in ("forward", "train", "training"):
-        with pytest.raises(errors.ArgumentError, match="rename the submodule"):
+        with pytest.raises(errors.ArgumentError, match="give the submodule another name"):
             setattr(block, name, nn.Identity())
 
 
@@ -418,7 +418,7 @@ def test_what_is_no_state_dict_is_refused() -> None:
     layer = nn.Linear(1, 1)
     with pytest.raises(errors.ArgumentError, match=r"got a str; give .*smelt.load\(path\)"):
         layer.load_state_dict("model.safetensors")  # type: ignore[arg-type]
-    with pytest.raises(errors.ArgumentError, match=r"got a Linear; give its state_dict\(\)"):
+    with pytest.raises(errors.ArgumentError, match=r"got a Linear; pass its state_dict\(\)"):
         layer.load_state_dict(layer)  # type: ignore[arg-type]
 
 

@@ -174,7 +174,7 @@ def test_a_training_step_keeps_only_what_its_gradient_reads() -> None:
         (lambda: nn.LSTM(3, 2, proj_size=1), errors.ArgumentError, "proj_size"),
         (lambda: nn.GRU(3, 2)(smelt.ones(4, 2, 5)), errors.ShapeError, "input_size = 3"),
         (lambda: nn.GRU(3, 2)(smelt.ones(3)), errors.ShapeError, "T, B, I"),
-        (lambda: nn.GRU(3, 2)(smelt.ones(0, 2, 3)), errors.ShapeError, "without places"),
+        (lambda: nn.GRU(3, 2)(smelt.ones(0, 2, 3)), errors.ShapeError, "length 0"),
         (lambda: run(nn.GRU, smelt.ones(1, 3, 2)), errors.ShapeError, r"\(1, 2, 2\), got \(1, 3"),
         (
             lambda: run(nn.LSTM, smelt.ones(1, 2, 2)),
@@ -195,7 +195,7 @@ def test_a_training_step_keeps_only_what_its_gradient_reads() -> None:
         (
             lambda: nn.GRU(3, 2, bidirectional=True).step(smelt.ones(2, 3)),
             errors.ArgumentError,
-            "stepped",
+            "step by step",
         ),
         (lambda: nn.GRU(3, 2).step(smelt.ones(4, 2, 3)), errors.ShapeError, r"\(B, I\)"),
         (lambda: nn.GRUCell(3, 2)(smelt.ones(4, 2)), errors.ShapeError, "input_size = 3"),

@@ -133,7 +133,7 @@ def test_a_bayesian_fit_finds_the_noise_of_its_weight() -> None:
         (
             lambda: F.kl_divergence_normal(smelt.ones(2), smelt.ones(3)),
             errors.ShapeError,
-            "differ",
+            "must have one shape",
         ),
     ],
 )

@@ -44,7 +44,7 @@ REFUSED = [
     (lambda: F.smooth_l1_loss(ROW, ROW, beta=-1.0), ArgumentError, "beta"),
     (lambda: smelt.stack([]), ArgumentError, "nothing to stack"),
     (lambda: smelt.movedim(M, (0, 0), (0, 1)), ArgumentError, "twice"),
-    (lambda: smelt.movedim(M, (0, 1), 0), ArgumentError, "places"),
+    (lambda: smelt.movedim(M, (0, 1), 0), ArgumentError, "source and destination"),
     (lambda: smelt.roll(M, (1, 1), 0), ArgumentError, "shifts"),
     (lambda: smelt.squeeze(M, (0, -2)), ArgumentError, "twice"),
     (lambda: smelt.narrow(ROW, 0, -4, 1), ArgumentError, "narrow"),

@@ -149,5 +149,5 @@ def test_a_refused_value_that_the_step_catches_is_refused_still() -> None:
 
 def test_layers_are_made_before_the_step() -> None:
     step = smelt.compile(lambda x: smelt.nn.Linear(3, 1)(x))
-    with pytest.raises(TraceError, match="would draw it anew at every call"):
+    with pytest.raises(TraceError, match="would be a new one at every call"):
         step(smelt.ones(2, 3))
