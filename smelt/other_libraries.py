@@ -5,7 +5,7 @@ PyTorch's are in `absent_names`.
 
 from __future__ import annotations
 
-__all__ = ["MODEL", "NAMES"]
+__all__ = ["MODEL", "NAMES", "OPTIMIZER"]
 
 _STACK = "write smelt.cat(tensors, 1) in forward()"
 NAMES: dict[str, dict[str, str]] = {
@@ -84,4 +84,12 @@ MODEL = {
     "trainable_variables": "write model.parameters()",
     "trainable_weights": "write model.parameters()",
     "weights": "write model.parameters()",
+}
+# the same of an optimizer
+OPTIMIZER = {
+    "apply_gradients": "write loss.backward(), then optimizer.step()",
+    "compute_gradients": "write loss.backward(), and read p.grad of each parameter",
+    "learning_rate": "write optimizer.param_groups[0]['lr']",
+    "lr": "write optimizer.param_groups[0]['lr']",
+    "minimize": "write optimizer.zero_grad(); loss.backward(); optimizer.step()",
 }

@@ -2,9 +2,8 @@
 
 A `Generator` is a seed and a counter, kept in a tensor, so that a compiled step reads and advances
 it like any other state. Every distribution is a composition over `random_bits` (Philox 4x32-10)
-from operations that IEEE arithmetic rounds exactly: + - * /, sqrt, comparisons, casts, bits. exp,
-log and sin differ in the last bit between NumPy and compiled code, so they are not used;
-`smelt.exact_math` has exact replacements.
+from operations that IEEE arithmetic rounds exactly: + - * /, sqrt, comparisons, casts, bits; exp,
+log and sin, which differ between NumPy and compiled code, are those of `smelt.exact_math`.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from smelt.ops.random import random_bits
 from smelt.pytorch_names import install as _install
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor, common_dtype, extents_of, floating
-from smelt.tensor.checked import described
+from smelt.tensor.checked import checked_constructors, checked_names, described
 from smelt.tensor.elementary import isinf, where
 from smelt.tensor.reductions import wide
 from smelt.tensor.sorting import argsort, places_along
@@ -243,8 +242,8 @@ def uniform(
     Raises:
         ArgumentError: low is above high.
     """
-    ends = f"from {described(low)} to {described(high)}"
-    _require(low <= high, f"uniform: there are no numbers {ends}; give the lower bound first")
+    message = f"uniform: low must be at most high, got {described(low)} and {described(high)}"
+    _require(low <= high, message)
     unit = rand(_size(size, low, high), dtype=dtype, generator=generator)
     return unit * (high - low) + low
 
@@ -431,9 +430,8 @@ def multinomial(
     Args:
         probabilities: weights, not negative, (K) or (N, K); they need not sum to 1.
         num_samples: number of indices to draw per row.
-        replacement: whether an index can be drawn again. Without replacement, exponential races
-            decide: index k arrives after an exponential time with rate p_k, and the first to arrive
-            are taken.
+        replacement: whether an index can be drawn again. Without replacement, index k arrives after
+            an exponential time with rate p_k, and the first to arrive are taken.
         generator: the default generator when None.
 
     Returns:
@@ -497,4 +495,6 @@ def _unsigned(bits: Tensor) -> Tensor:
     return bits.to(dtypes.int64) & _WORD
 
 
+checked_names(globals(), __all__, __name__)
+checked_constructors(globals(), __all__, every_kind=False)
 _install(__name__)

@@ -16,6 +16,7 @@ from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeErro
 from smelt.tensor.checked import checked
 
 X = smelt.ones(2, 3)
+STEP = smelt.compile(lambda x: x + 1)
 REDUCTIONS = (
     "all amax amin any count_nonzero log_softmax logsumexp max mean min norm prod softmax std sum "
     "var"
@@ -66,6 +67,13 @@ class Masked(nn.Module):
         (lambda: nn.Linear(3, 2)(X, X), r"^Linear.forward: too many .*; it takes \(x\)"),
         (lambda: nn.Parameter(X).data.zero_(1.0), "^zero_: too many positional arguments"),
         (lambda: nn.Parameter(X).data.add_(), "^add_: missing .*'other'"),
+        (lambda: smelt.random.normal(bad=1), r"^normal: .*'bad'; it takes \(mean, std, size"),
+        (lambda: smelt.random.rand(2, dtyp=None), "^rand: .*did you mean 'dtype' for 'dtyp'"),
+        (lambda: smelt.random.Generator(bad=1), r"^Generator: .*'bad'; it takes \(seed\)"),
+        (lambda: STEP.repeat(X, n=3), r"repeat: .*give n first, by position: \(n, \*arguments\)"),
+        (lambda: STEP.repeat(3, x=X), r"repeat: .*'x'; it takes \(n, \*arguments\)"),
+        (lambda: STEP.repeat(), "repeat: missing .*'n'"),
+        (lambda: STEP.over(X, n=3), r"over: .*'n'; it takes \(\*arrays, batch_size"),
     ],
 )
 def test_arguments_that_a_function_does_not_take(call, message) -> None:

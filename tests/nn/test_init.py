@@ -113,7 +113,7 @@ def test_misuse_is_refused(fill, error: type[Exception], message: str) -> None:
 
 @pytest.mark.parametrize("ends", [(1, 0), (math.nan, 1), (0, math.nan)])
 def test_an_empty_range_is_refused(ends) -> None:
-    with pytest.raises(errors.ArgumentError, match=f"from {ends[0]} to .* there are no numbers"):
+    with pytest.raises(errors.ArgumentError, match=f"low must be at most high, got {ends[0]}"):
         init.uniform_(nn.Parameter(smelt.zeros(2)), *ends)
     with pytest.raises(errors.ArgumentError, match="deviation is negative, got nan"):
         init.normal_(nn.Parameter(smelt.zeros(2)), std=math.nan)
