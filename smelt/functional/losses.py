@@ -279,7 +279,9 @@ def cross_entropy(
         DTypeError: class numbers that are not integers.
     """
     if not 0.0 <= label_smoothing <= 1.0:
-        raise ArgumentError(f"label_smoothing must lie in [0, 1], got {label_smoothing}")
+        raise ArgumentError(
+            f"cross_entropy: label_smoothing must lie in [0, 1], got {label_smoothing}"
+        )
     input = floating(input)
     target, axis = as_tensor(target, _label_dtype(target, input)), _class_axis(input)
     if target.dtype.is_float and target.shape == input.shape:
@@ -289,7 +291,7 @@ def cross_entropy(
                 "probabilities; leave it out"
             )
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing, axis)
-    _check_labels(input, target, ignore_index, axis)
+    _check_labels("cross_entropy", input, target, ignore_index, axis)
     log_p = log_softmax(input, axis)
     return _picked(log_p, target, weight, ignore_index, reduction, label_smoothing, axis)
 
@@ -304,7 +306,7 @@ def nll_loss(
     """Returns -w_t x_t for log-probabilities x and class numbers t; see `cross_entropy`."""
     input = floating(input)
     target, axis = as_tensor(target), _class_axis(input)
-    _check_labels(input, target, ignore_index, axis)
+    _check_labels("nll_loss", input, target, ignore_index, axis)
     return _picked(input, target, weight, ignore_index, reduction, 0.0, axis)
 
 
@@ -334,24 +336,23 @@ def _dtype_hint(x: Tensor, target: Tensor, shape: tuple[int, ...]) -> str:
     return f"{by}; or give probabilities of shape {x.shape}"
 
 
-def _check_labels(x: Tensor, target: Tensor, ignore_index: int, axis: int) -> None:
+def _check_labels(what: str, x: Tensor, target: Tensor, ignore_index: int, axis: int) -> None:
     """Requires that each label is a class or ignored."""
     classes, shape = x.shape[axis], (*x.shape[:axis], *x.shape[axis + 1 :])
     if target.dtype.kind != "int":
-        raise DTypeError(
-            f"labels must be int32 or int64, got {target.dtype.name}{_dtype_hint(x, target, shape)}"
-        )
+        hint = _dtype_hint(x, target, shape)
+        raise DTypeError(f"{what}: labels must be int32 or int64, got {target.dtype.name}{hint}")
     if target.shape != shape:
         raise ShapeError(
-            f"for an input {x.shape} with {classes} classes along axis {axis}, labels must have "
-            f"shape {shape}, got {target.shape}{_hint(x, target)}"
+            f"{what}: for an input {x.shape} with {classes} classes along axis {axis}, labels must "
+            f"have shape {shape}, got {target.shape}{_hint(x, target)}"
         )
     if is_known_inside(target, 0, classes):
         return
     outside = ((target < 0) | (target >= classes)) & (target != ignore_index)
     message = (
-        f"a label lies outside the {classes} classes 0..{classes - 1}; labels to skip must be "
-        f"{ignore_index} (ignore_index). Labels count from 0, and a network needs one output "
+        f"a label lies outside the {classes} classes 0..{classes - 1}; labels to be skipped must "
+        f"be {ignore_index} (ignore_index). Labels count from 0, and a network needs one output "
         "per class"
     )
     current_engine().require(outside, message, BoundsError, target)

@@ -250,8 +250,7 @@ class Module(Convertible, Hooked, Named):
     def _check_method_name(self, name: str) -> None:
         if hasattr(Module, name) or callable(getattr(type(self), name, None)):
             raise ArgumentError(
-                f"{type(self).__name__}.{name} is already a method or setting; give the submodule "
-                "another name"
+                f"{type(self).__name__}.{name} is a method or setting; rename the submodule"
             )
 
     def _child_path(self, name: str) -> str:
@@ -269,9 +268,7 @@ class Module(Convertible, Hooked, Named):
             persistent: whether `state_dict` contains it.
         """
         if name in vars(self) and name not in self._buffers:
-            raise ArgumentError(
-                f"{type(self).__name__} already has an attribute {name!r}; choose another name"
-            )
+            raise ArgumentError(f"{type(self).__name__} already has an attribute {name!r}")
         vars(self).setdefault("_buffers", {})[name] = persistent
         setattr(self, name, tensor)
 

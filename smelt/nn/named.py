@@ -37,9 +37,7 @@ class Named:
         if module is not None and not isinstance(module, Named):
             raise ArgumentTypeError(f"add_module: needs a module, got {described(module)}")
         if held is not None and not isinstance(held, Named):
-            raise ArgumentError(
-                f"{type(self).__name__} already has an attribute {name!r}; choose another name"
-            )
+            raise ArgumentError(f"{type(self).__name__} already has an attribute {name!r}")
         setattr(self, name, module)
 
     def register_module(self, name: str, module: Module | None) -> None:

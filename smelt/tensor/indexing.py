@@ -219,8 +219,7 @@ class At:
             return given.expand(shape)
         except ShapeError:
             raise ShapeError(
-                f"at[...]: a value of shape {given.shape} does not broadcast to the indexed "
-                f"shape {shape}"
+                f"at[...]: a value {given.shape} does not broadcast to the indexed shape {shape}"
             ) from None
 
     def _positions(self) -> Tensor:
@@ -305,10 +304,7 @@ def _flat_positions(what: str, shape: Shape, axis: int, index: Tensor) -> Tensor
         for dim, (own, extent) in enumerate(zip(index.shape, shape, strict=False))
     )
     if not fits:
-        raise ShapeError(
-            f"{what}: an index of shape {index.shape} does not fit a tensor of shape {shape}; both "
-            f"need the same number of axes, and only along dim {axis} may the index be longer"
-        )
+        raise ShapeError(f"{what}: an index {index.shape} does not fit {shape} along dim {axis}")
     flat = index.to(dtypes.int64) * math.prod(shape[axis + 1 :])
     for dim, extent in enumerate(index.shape):
         if dim != axis and extent > 1:
@@ -484,10 +480,7 @@ def _first_of(what: str, src: Tensor, shape: Shape) -> Tensor:
     if src.shape == shape:
         return src
     if src.ndim != len(shape) or any(map(operator.lt, src.shape, shape)):
-        raise ShapeError(
-            f"{what}: an index of shape {shape} needs more elements than src of shape {src.shape} "
-            "has"
-        )
+        raise ShapeError(f"{what}: an index {shape} needs more elements than src {src.shape} has")
     return read(src, tuple(map(slice, shape)))
 
 

@@ -259,9 +259,7 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
         except ValueError as error:
             if isinstance(error, ShapeError):
                 raise
-            raise ArgumentError(
-                f"cannot format a {self.dtype.name} tensor as {spec!r}: {error}"
-            ) from None
+            raise ArgumentError(f"format {spec!r} of a {self.dtype.name}: {error}") from None
 
     def __str__(self) -> str:
         if self.is_traced:
@@ -326,9 +324,7 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
         if requires_grad and not self.dtype.is_float:
             raise DTypeError(f"only float tensors have gradients, got {self.dtype.name}")
         if not requires_grad and self.tape_entry is not None:
-            raise GradientError(
-                "requires_grad of a computed tensor cannot be set to False; use x.detach()"
-            )
+            raise GradientError("a computed tensor keeps requires_grad=True; use x.detach()")
         self.requires_grad = requires_grad
         return self
 
@@ -361,8 +357,7 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
     def _check_has_gradient(self, what: str) -> None:
         if not self.requires_grad:
             raise GradientError(
-                f"{what}: this tensor of shape {self.shape} does not require a gradient; call "
-                "requires_grad_() on it or on an input"
+                f"{what}: this tensor {self.shape} requires no gradient; use requires_grad_() first"
             )
 
     @checked
@@ -403,22 +398,16 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
         if value.shape != self.shape and _spreads_over(value.shape, self.shape):
             value = value.expand(self.shape)
         if self.tape_entry is not None:
-            raise GradientError(
-                "copy_ into a computed tensor would make its gradient wrong; use x.detach(), or a "
-                "new tensor"
-            )
+            raise GradientError("copy_ into a computed tensor would make its gradient wrong")
         if self.requires_grad and context.grad_enabled:
             raise GradientError(
                 "copy_ into a tensor that requires a gradient is only allowed under smelt.no_grad()"
             )
         if value.shape != self.shape:
-            raise ShapeError(
-                f"copy_: a value of shape {value.shape} does not broadcast to shape {self.shape}"
-            )
+            raise ShapeError(f"copy_: {value.shape} does not broadcast to {self.shape}")
         if isinstance(self._data, np.ndarray) and not self._data.flags.writeable:
             raise ArgumentError(
-                "copy_ into memory that is shared with NumPy is not allowed; smelt.tensor(array) "
-                "makes a tensor with its own memory"
+                "copy_ into memory that is shared with NumPy; smelt.tensor(array) makes a copy"
             )
         current_engine().assign(self, value)
         self._version[0] += 1

@@ -132,12 +132,12 @@ def test_modules_in_plain_containers_are_refused(hidden: object) -> None:
 def test_submodule_may_not_hide_a_method() -> None:
     block = Block(2)
     for name in ("forward", "train", "training"):
-        with pytest.raises(errors.ArgumentError, match="give the submodule another name"):
+        with pytest.raises(errors.ArgumentError, match="rename the submodule"):
             setattr(block, name, nn.Identity())
 
 
 def test_buffer_may_not_hide_an_attribute() -> None:
-    with pytest.raises(errors.ArgumentError, match="'temperature' already"):
+    with pytest.raises(errors.ArgumentError, match="already has an attribute 'temperature'"):
         Block(2).register_buffer("temperature", smelt.ones(1))
 
 
