@@ -37,8 +37,8 @@ CONSTANT = Leaf("constant")
 class Origin:
     """Where a node comes from: the user's line, and the path of the module that was running.
 
-    `derivative` says what a node made by differentiation belongs to, such as "the backward of mul
-    at train.py:7".
+    `derivative` says what it belongs to if a walk of differentiation made it, such as "the backward
+    of mul at train.py:7".
     """
 
     line: str = ""

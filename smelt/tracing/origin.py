@@ -1,4 +1,4 @@
-"""The origin of what is being computed: the user's line, the module, the derivative."""
+"""The origin of what is computed now: the user's line, the module, the derivative."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ __all__ = ["current_origin", "derivative_of"]
 
 
 def current_origin() -> Origin:
-    """Returns the user's line, the path of the running module, and the running derivative."""
+    """Returns the user's line, the path of the running module, and what is differentiated."""
     return Origin(user_line(), module_path(), running.derivative)
 
 
 def derivative_of(walk: str, operation: str, origin: Origin | None) -> str:
-    """Returns the name of a derivative: "the backward of mul at train.py:7".
+    """Returns how a derivative is named: "the backward of mul at train.py:7".
 
     Args:
         walk: "backward" or "forward derivative".
-        operation: the name of the differentiated operation.
-        origin: where it was applied; None if this was not recorded, in eager code without
+        operation: the name of what is differentiated.
+        origin: where that was applied; None where nobody noted it, which is eager code without
             `check_nan`.
     """
     name = f"the {walk} of {operation}"
