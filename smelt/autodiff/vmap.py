@@ -150,7 +150,7 @@ class Batching(NestedEngine):
             if axis is None:
                 raise ArgumentError(
                     "vmap: out_axes is None for a result that differs from example to example; "
-                    "give the axis that the batch shall have in it, such as 0"
+                    "give the position of its batch axis, such as 0"
                 )
             result = physical_of(result)
             result = result if context.grad_enabled else without_history(result)

@@ -189,7 +189,7 @@ class ZeroRedundancyOptimizer:
                 own[f"state.0.{name}"] = given[keys[0]]
             elif [given[key].shape for key in keys] != [x.shape for x in self.parameters]:
                 raise StateError(
-                    f"the state_dict does not fit: its {name} have other shapes than the parameters"
+                    f"the state_dict does not fit: shapes of {name} differ from the parameters'"
                 )
             else:
                 own[f"state.0.{name}"] = self._own(flat([given[key] for key in keys]))

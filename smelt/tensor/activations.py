@@ -98,7 +98,7 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
     channels = x.shape[1] if x.ndim > 1 else 1
     if weight.ndim > 1 or weight.size not in (1, channels):
         raise ShapeError(
-            f"prelu: the weight of an input {x.shape} must have shape (1,) or ({channels},), got "
+            f"prelu: for an input {x.shape}, weight must have shape (1,) or ({channels},), got "
             f"{weight.shape}"
         )
     if weight.size > 1:

@@ -160,8 +160,8 @@ def _meeting(a: Tensor, other: Tensor, dims: Any) -> tuple[tuple[int, ...], tupl
     )
     if len(left) != len(right):
         raise ArgumentError(
-            f"tensordot: dims must name as many axes of both operands, got {len(left)} and "
-            f"{len(right)}"
+            "tensordot: dims must name the same number of axes of both operands, got "
+            f"{len(left)} and {len(right)}"
         )
     return left, right
 

@@ -89,8 +89,8 @@ def movedim(x: Tensor, source: int | Sequence[int], destination: int | Sequence[
     starts, ends = (places_of(x, dims, "movedim") for dims in (source, destination))
     if len(starts) != len(ends):
         raise ArgumentError(
-            f"movedim: source and destination must have as many axes, got {len(starts)} and "
-            f"{len(ends)}"
+            "movedim: source and destination must name the same number of axes, got "
+            f"{len(starts)} and {len(ends)}"
         )
     if not x.ndim:
         return x
