@@ -251,8 +251,8 @@ def _fitting(
         if given is not None and given.dtype is not weight.dtype and given.dtype.is_float:
             raise DTypeError(
                 f"{what}: {name} is {given.dtype.name}, but the weight is {weight.dtype.name}; "
-                f"cast a tensor with .to(smelt.{weight.dtype.name}), an array with "
-                f".astype('{weight.dtype.name}')"
+                "cast a tensor to the weight's dtype with "
+                f".to(smelt.{weight.dtype.name}), an array with .astype('{weight.dtype.name}')"
             )
     return x.to(weight.dtype)
 

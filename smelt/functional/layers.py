@@ -45,7 +45,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if x.dtype is not weight.dtype and x.dtype.is_float:
         raise DTypeError(
             f"linear: the input is {x.dtype.name}, but the weight is {weight.dtype.name}; cast a "
-            f"tensor with .to(smelt.{weight.dtype.name}), an array with "
+            f"tensor to the weight's dtype with .to(smelt.{weight.dtype.name}), an array with "
             f".astype('{weight.dtype.name}')"
         )
     if x.ndim > 1 and x.dtype is weight.dtype and x.dtype.compute is x.dtype:

@@ -97,7 +97,7 @@ def test_a_moving_tangent_is_differentiated_too() -> None:
             (vector(1.0),),
             (as_tensor(np.ones(1, np.float32)),),
             DTypeError,
-            "float32 for a tensor of float64",
+            "float32 for a value of float64",
         ),
         (
             (as_tensor(np.arange(2)),),

@@ -256,7 +256,7 @@ def test_a_change_in_place_is_noticed() -> None:
         (
             lambda: vjp(lambda x: x, vector(1.0))[1](as_tensor(np.ones(1, np.float32))),
             DTypeError,
-            "float32 for a tensor of float64",
+            "float32 for a value of float64",
         ),
     ],
 )

@@ -79,10 +79,10 @@ def test_carries_say_which_part_of_their_tree_differs(run: Run) -> None:
     wrong: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
         (lambda c: {"a": c["a"]}, "it lacks the key 'b'"),
         (lambda c: c | {"c": ONES}, "it has the new key 'c'"),
-        (lambda c: c | {"b": list(c["b"])}, "['b'] should be a tuple of 2, and is a list of 2"),
-        (lambda c: c | {"b": c["b"][:1]}, "['b'] should be a tuple of 2, and is a tuple of 1"),
-        (lambda c: c | {"b": (c["a"][:2], ONES)}, "['b'][0] begins with shape (3,) and becomes"),
-        (lambda c: c | {"a": c["a"] > 0}, "['a'] begins with float32 and becomes bool"),
+        (lambda c: c | {"b": list(c["b"])}, "['b'] is a list of 2 instead of a tuple of 2"),
+        (lambda c: c | {"b": c["b"][:1]}, "['b'] is a tuple of 1 instead of a tuple of 2"),
+        (lambda c: c | {"b": (c["a"][:2], ONES)}, "['b'][0] starts with shape (3,) and becomes"),
+        (lambda c: c | {"a": c["a"] > 0}, "['a'] starts with float32 and becomes bool"),
     ]
     for change, says in wrong:
         with pytest.raises(SmeltError) as caught:
@@ -112,7 +112,7 @@ def test_the_branches_are_named_when_they_differ() -> None:
     wrong: list[tuple[Any, Any, str]] = [
         (lambda: {"a": x}, lambda: {"a": x[:2]}, "result['a']: the branches return shape (3,) and"),
         (lambda: (x, x), lambda: (x, x > 0), "result[1]: the branches return float32 and bool"),
-        (lambda: (x, x), lambda: [x, x], "it should be a tuple of 2, and is a list of 2"),
+        (lambda: (x, x), lambda: [x, x], "it is a list of 2 instead of a tuple of 2"),
     ]
     for then, otherwise, says in wrong:
         with pytest.raises(SmeltError) as caught:

@@ -165,7 +165,7 @@ def test_compiled_step_follows_train_and_eval() -> None:
         (lambda: nn.Linear(4, 2.5), errors.ArgumentError, "Linear: out_features must be .* 2.5"),
         (lambda: nn.Bilinear(4, "5", 2), errors.ArgumentError, "in2_features"),
         (lambda: nn.Embedding(2.0, 3), errors.ArgumentError, "num_embeddings"),
-        (lambda: nn.Conv2d(4, 8, 0), errors.ArgumentError, "kernel_size .* from 1 on: 0"),
+        (lambda: nn.Conv2d(4, 8, 0), errors.ArgumentError, "kernel_size .* at least 1, got 0"),
         (lambda: nn.Conv2d(4, 8, (3, 3, 3)), errors.ArgumentError, "kernel_size"),
         (lambda: nn.Conv1d(4, 8, 3, stride=-1), errors.ArgumentError, "Conv1d: stride"),
         (lambda: nn.Conv2d(4, 8, 3, groups=3), errors.ArgumentError, "divisible by groups=3"),

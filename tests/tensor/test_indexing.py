@@ -142,7 +142,7 @@ def test_gradients_of_changed_copies():
         ([0.5], DTypeError, "float"),
         ("a", DTypeError, "str is not an index"),
         (True, DTypeError, "bool is not an index"),
-        ([True, False], ShapeError, r"mask \(2,\)"),
+        ([True, False], ShapeError, r"mask of shape \(2,\)"),
         (([0, 1], [0, 1, 2]), ShapeError, "broadcast"),
     ],
 )
@@ -264,7 +264,7 @@ def test_the_places_of_counts():
     [
         (lambda x: x.repeat_interleave(-1), ArgumentError, "negative"),
         (lambda x: x.repeat_interleave(tensor([1, -1, 1])), ArgumentError, "a count is negative"),
-        (lambda x: x.repeat_interleave(tensor([1, 1])), ShapeError, "for 3 slices"),
+        (lambda x: x.repeat_interleave(tensor([1, 1])), ShapeError, "has 3 slices"),
         (lambda x: x.repeat_interleave(1.5), ArgumentTypeError, "whole number"),
         (lambda x: x.repeat_interleave(x), DTypeError, "int32 or int64"),
         (lambda x: x.repeat_interleave(x.long(), output_size=4), ShapeError, "sum of the counts"),
