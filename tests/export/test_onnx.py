@@ -398,11 +398,9 @@ def test_an_operation_without_a_form_is_named_with_module_and_line(tmp_path: Pat
 
 def test_what_is_drawn_or_changed_is_refused(tmp_path: Path) -> None:
     norm = nn.BatchNorm1d(3)
-    with pytest.raises(
-        CompileError, match=r"gives num_batches_tracked new contents.*call eval\(\)"
-    ):
+    with pytest.raises(CompileError, match=r"changes the state num_batches_tracked.*call eval\(\)"):
         export.save_onnx(lambda x: norm(x), tmp_path / "model.onnx", floats(4, 3))
-    with pytest.raises(CompileError, match="gives generator new contents"):
+    with pytest.raises(CompileError, match="changes the state generator"):
         export.save_onnx(lambda x: x + smelt.randn(3), tmp_path / "model.onnx", floats(3))
     assert not list(tmp_path.iterdir())
 
@@ -412,7 +410,9 @@ def test_arguments_are_checked(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="needs a module or a function, got int"):
         export.save_onnx(3, path)  # type: ignore[arg-type]
     for opset in (16, NEWEST + 1, "18", 18.0):
-        with pytest.raises(ArgumentError, match=f"opset_version=.*knows 17 to {NEWEST}"):
+        with pytest.raises(
+            ArgumentError, match=f"opset_version must be an int from 17 to {NEWEST}"
+        ):
             export.save_onnx(nn.Linear(3, 2), path, floats(1, 3), opset_version=opset)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="returns no tensor"):
         export.save_onnx(lambda x: None, path, floats(3))

@@ -164,9 +164,9 @@ def file_of(header: str, data: bytes = b"") -> bytes:
                 '"a":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}}',
                 bytes(4),
             ),
-            "'a' is named twice",
+            "'a' occurs twice",
         ),
-        (file_of('{"__metadata__":{"by":"me","by":"you"}}'), "'by' is named twice"),
+        (file_of('{"__metadata__":{"by":"me","by":"you"}}'), "'by' occurs twice"),
         (file_of('{"__metadata__":{"a":"b"},"__metadata__":{"c":"d"}}'), "not a valid"),
     ],
 )

@@ -228,7 +228,7 @@ def test_a_list_longer_than_memory_is_worth(tmp_path: Path) -> None:
         ({"version": b"11"}, "version b'11'"),
         ({"version": b"x"}, "version b'x'"),
         ({"version": None}, "version b''"),
-        ({"byteorder": b"middle"}, "order of bytes b'middle'"),
+        ({"byteorder": b"middle"}, "byte order is b'middle'"),
         ({"constants.pkl": b""}, "torch.jit.save"),
         ({"data.pkl": None}, "not one of torch.save"),
         ({"sub/data.pkl": b""}, "several members data.pkl"),

@@ -175,7 +175,7 @@ def test_a_compiled_encoder_trains_as_an_eager_one() -> None:
     ("make", "error", "message"),
     [
         (lambda: nn.MultiheadAttention(6, 4), errors.ArgumentError, "not divisible by num_heads 4"),
-        (lambda: nn.MultiheadAttention(6, 0), errors.ArgumentError, "0 heads"),
+        (lambda: nn.MultiheadAttention(6, 0), errors.ArgumentError, "num_heads 0"),
         (lambda: nn.MultiheadAttention(6, 2, 1.5), errors.ArgumentError, "dropout"),
         (lambda: nn.MultiheadAttention(6, 2, kdim=-1), errors.ArgumentError, "kdim"),
         (lambda: call((2, 5, 4)), errors.ShapeError, "last extents must be .6, 6, 6."),
@@ -234,7 +234,9 @@ def encoder_layer(**settings) -> nn.TransformerEncoderLayer:
 def test_tokens_want_an_embedding(norm_first: bool) -> None:
     tokens = smelt.zeros(2, 5).long()
     encoder = nn.TransformerEncoderLayer(8, 2, norm_first=norm_first)
-    with pytest.raises(errors.DTypeError, match=r"src \(2, 5\) is int64; .*nn.Embedding"):
+    with pytest.raises(
+        errors.DTypeError, match=r"src \(2, 5\) must be float, got int64; .*nn.Embedding"
+    ):
         encoder(tokens)
     decoder = nn.TransformerDecoderLayer(8, 2, norm_first=norm_first)
     with pytest.raises(errors.DTypeError, match="memory"):
@@ -245,7 +247,7 @@ def test_tokens_want_an_embedding(norm_first: bool) -> None:
 
 def test_a_stack_of_layers_takes_one_layer() -> None:
     layer = nn.TransformerEncoderLayer(8, 2)
-    with pytest.raises(errors.ArgumentError, match="takes one layer, .* got a list"):
+    with pytest.raises(errors.ArgumentError, match="takes one layer and .* got a list"):
         nn.TransformerEncoder([layer], 2)
 
 

@@ -193,7 +193,11 @@ def test_an_encoder_decoder_learns_to_reverse() -> None:
     [
         (lambda: greedy(length=0), errors.ArgumentError, "positive int, got 0"),
         (lambda: greedy(length=-3), errors.ArgumentError, "got -3"),
-        (lambda: counting(0), errors.ShapeError, r"got \(\); give each .* smelt.full"),
+        (
+            lambda: counting(0),
+            errors.ShapeError,
+            r"got \(\); give one number per sequence, as smelt.full",
+        ),
         (
             lambda: greedy(end=TOKENS),
             errors.ArgumentError,

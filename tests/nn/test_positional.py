@@ -116,7 +116,7 @@ def test_dropout_falls_on_the_sum() -> None:
         (
             lambda: F.masked_mean(smelt.ones(2, 3, 4), smelt.ones(3, 2).bool()),
             errors.ShapeError,
-            r"need \(2, 3\)",
+            r"must have shape \(2, 3\)",
         ),
         (
             lambda: F.masked_mean(smelt.ones(2, 3, 4), smelt.ones(2, 3)),

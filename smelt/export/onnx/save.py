@@ -136,8 +136,8 @@ def _check_opset(opset: Any) -> None:
     newest = defs.onnx_opset_version()
     if type(opset) is not int or not FIRST_OPSET <= opset <= newest:
         raise ArgumentError(
-            f"save_onnx: opset_version must be from {FIRST_OPSET} to {newest} with the installed "
-            f"version of onnx, got {opset!r}"
+            f"save_onnx: opset_version must be an int from {FIRST_OPSET} to {newest} with the "
+            f"installed version of onnx, got {opset!r}"
         )
 
 
