@@ -39,7 +39,7 @@ def test_ranks_that_differ_are_refused_on_all_with_both_sides(way, texts, tmp_pa
 def test_a_launcher_of_another_mpi_is_refused(tmp_path):
     (note,) = run(1, "failing", "size", folder=tmp_path, code=None).ranks
     assert note["kind"] == "StateError"
-    assert "has started 3 processes" in note["error"]
+    assert "started 3 processes" in note["error"]
     assert "sees 1" in note["error"]
 
 
