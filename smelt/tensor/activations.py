@@ -207,7 +207,7 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     if approximate == "none":
         return x * 0.5 * (1.0 + erf(x * math.sqrt(0.5)))
     if approximate != "tanh":
-        raise ArgumentError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+        raise ArgumentError(f"gelu: approximate is 'none' or 'tanh', got {approximate!r}")
     inner = (x + 0.044715 * x**3) * math.sqrt(2 / math.pi)
     return x * 0.5 * (1.0 + tanh(inner))
 
