@@ -97,7 +97,7 @@ def writable_folder(path: Location) -> Path:
         FileError: the folder cannot be made or written.
     """
     if not os.fsdecode(path):
-        raise FileError("an empty path names no folder; write . for the present one")
+        raise FileError("an empty path names no folder; write . for the current one")
     folder = Path(os.fsdecode(path))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -105,8 +105,8 @@ def writable_folder(path: Location) -> Path:
             pass
     except (FileExistsError, NotADirectoryError):
         raise FileError(
-            f"{_shown(folder)}: is no folder, or lies in none: there is a file of that name; "
-            "choose another one"
+            f"{_shown(folder)}: cannot be a folder: it, or a folder on its path, is a file; choose "
+            "another path"
         ) from None
     except (OSError, ValueError) as error:
         raise FileError(
@@ -231,7 +231,7 @@ def _facts(path: Path) -> os.stat_result | None:
 def _write_error(path: Location, error: OSError | ValueError) -> FileError:
     folder = os.path.dirname(os.fsdecode(path))
     if isinstance(error, FileNotFoundError) and not os.path.isdir(folder or "."):
-        hint = _home(path) or "; make it first, by os.makedirs"
+        hint = _home(path) or "; create it first, with os.makedirs"
         return FileError(f"{_shown(path)}: cannot be written (there is no folder {folder!r}){hint}")
     return FileError(f"{_shown(path)}: cannot be written ({_reason(error)})")
 
@@ -245,7 +245,7 @@ def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
     if isinstance(error, UnicodeError):
-        return "the name has characters that no file name has here"
+        return "the name has characters that file names cannot have here"
     return str(error)  # "embedded null byte"
 
 

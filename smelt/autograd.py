@@ -116,7 +116,10 @@ def _several(what: str, given: Any) -> tuple[Tensor, ...]:
         tensors = tuple(tensors) if hasattr(tensors, "__iter__") else ()
     if not tensors or not all(isinstance(x, Tensor) for x in tensors):
         hint = "; smelt.grad takes a function" if callable(given) else ""
-        raise ArgumentError(f"autograd: {what} must be a tensor or several{hint}")
+        raise ArgumentError(
+            f"autograd: {what} must be a tensor or a sequence of tensors, got a "
+            f"{type(given).__name__}{hint}"
+        )
     return tuple(tensors)
 
 
@@ -125,7 +128,9 @@ def _given(gradients: Any, count: int) -> Sequence[Any]:
         return (None,) * count
     gradients = (gradients,) if isinstance(gradients, Tensor) else tuple(gradients)
     if len(gradients) != count:
-        raise ArgumentError(f"autograd: {len(gradients)} gradients for {count} outputs")
+        raise ArgumentError(
+            f"autograd: needs one gradient per output, got {len(gradients)} for {count} outputs"
+        )
     return gradients
 
 
@@ -134,12 +139,12 @@ def _check(outputs: tuple[Tensor, ...], inputs: tuple[Tensor, ...]) -> None:
         if not y.requires_grad:
             raise GradientError(
                 f"autograd.grad: an output of shape {y.shape} was not computed from anything that "
-                "requires a gradient; use requires_grad_() on an input, before it is used"
+                "requires a gradient; call requires_grad_() on an input, before it is used"
             )
     for x in inputs:
         if not x.requires_grad:
             raise GradientError(
-                f"autograd.grad: an input of shape {x.shape} does not require a gradient; use "
+                f"autograd.grad: an input of shape {x.shape} does not require a gradient; call "
                 "requires_grad_() on it, before it is used"
             )
 
@@ -154,8 +159,8 @@ def _complete(
     for place, (x, gradient) in enumerate(zip(inputs, gradients, strict=True)):
         if gradient is None and not (allow_unused or with_zeros):
             raise GradientError(
-                f"autograd.grad: no output depends on input {place} of shape {x.shape}; give "
-                "allow_unused=True for None in its place"
+                f"autograd.grad: no output depends on input {place} of shape {x.shape}; with "
+                "allow_unused=True its gradient is None"
             )
     if not with_zeros:
         return tuple(gradients)

@@ -67,7 +67,9 @@ def _stacked(data: Any, depth: int = 0) -> Any:
     """Lists of eager tensors are lists of arrays; other data stay as they are."""
     if isinstance(data, (list, tuple)):
         if depth == MOST_AXES:
-            raise ShapeError(f"tensor: lists are nested more than {MOST_AXES} deep")
+            raise ShapeError(
+                f"tensor: lists are nested more than {MOST_AXES} deep, the largest number of axes"
+            )
         return [_stacked(item, depth + 1) for item in data]
     return data.numpy() if isinstance(data, Tensor) else data
 
@@ -133,8 +135,8 @@ def from_numpy(array: np.ndarray) -> Tensor:
         raise DTypeError(f"from_numpy needs a NumPy array, got a {type(array).__name__}")
     if isinstance(array, np.ma.MaskedArray):
         raise DTypeError(
-            "from_numpy cannot share a masked array: write array.filled(number), and give the mask "
-            "as a tensor of its own"
+            "from_numpy cannot share a masked array: write array.filled(number), and pass the mask "
+            "as a separate tensor"
         )
     dtype = as_dtype(array.dtype)
     if dtype.storage != array.dtype:
@@ -246,7 +248,7 @@ def linspace(start: float, end: float, steps: int, dtype: Any = dtypes.float32) 
     first.
     """
     if steps < 0:
-        raise ArgumentError(f"linspace: the number of steps must not be negative: {steps}")
+        raise ArgumentError(f"linspace: steps must not be negative, got {steps}")
     numbers = iota(shape=(steps,), axis=0).to(dtypes.float64)
     whole = not as_dtype(dtype).is_float
     if whole:
@@ -291,7 +293,7 @@ def one_hot(labels: Any, num_classes: int = -1, dtype: Any = dtypes.int64) -> Te
     labels = tensor_from(labels)
     if num_classes == -1:
         if not labels.numel():
-            raise ArgumentError("one_hot: no labels; say how many classes there are")
+            raise ArgumentError("one_hot: there are no labels; give the number of classes")
         num_classes = int(labels.amax()) + 1
     check_bounds("one_hot", labels, num_classes)
     shape = (*labels.shape, num_classes)
@@ -304,7 +306,7 @@ def meshgrid(*vectors: Tensor | Sequence[Tensor], indexing: str = "ij") -> tuple
     The vectors may be given in one list.
     """
     if indexing not in ("ij", "xy"):
-        raise ArgumentError(f"meshgrid: indexing is 'ij' or 'xy', got {indexing!r}")
+        raise ArgumentError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
     only = vectors[0] if len(vectors) == 1 else None
     axes: Sequence[Any] = only if isinstance(only, (list, tuple)) else vectors
     shape = tuple(vector.size for vector in axes)
@@ -319,5 +321,5 @@ def meshgrid(*vectors: Tensor | Sequence[Tensor], indexing: str = "ij") -> tuple
 def _shape(extents: Any) -> tuple[int, ...]:
     shape = tuple(map(as_int, extents))
     if any(extent < 0 for extent in shape):
-        raise ShapeError(f"a shape has no negative extents, got {shape}")
+        raise ShapeError(f"the extents of a shape must not be negative, got {shape}")
     return shape

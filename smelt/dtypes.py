@@ -97,8 +97,8 @@ def as_dtype(given: Any) -> DType:
     wider = _WIDENED.get(storage.name)
     if wider is not None and isinstance(given, (str, type)):
         raise DTypeError(
-            f"dtype {storage} is not supported: write {wider.name}, which holds every number of "
-            f"it; Smelt has {', '.join(BY_NAME)}"
+            f"dtype {storage} is not supported: use {wider.name}, which can hold all its values; "
+            f"Smelt has {', '.join(BY_NAME)}"
         )
     dtype = _BY_STORAGE.get(storage) or wider
     if dtype is None:

@@ -269,7 +269,9 @@ def _scalar(value: Number) -> Tensor:
         raise ArgumentError("a Dual cannot hold a Dual; nest dual.diff or dual.grad instead")
     tensor = as_tensor(value, None if isinstance(value, (Tensor, np.ndarray)) else float64)
     if tensor.shape:
-        raise ShapeError(f"a Dual is one number, got shape {tensor.shape}; make a list of duals")
+        raise ShapeError(
+            f"a Dual must be one number, got shape {tensor.shape}; make a list of duals"
+        )
     return tensor.to(float64)
 
 
@@ -421,7 +423,7 @@ def grad(function: Callable[[list[Dual]], Number], xs: Sequence[Number]) -> list
         xs: the point, a sequence of numbers.
     """
     if not len(xs):
-        raise ArgumentError("dual.grad: a function of no variables has no gradient")
+        raise ArgumentError("dual.grad: needs at least one variable")
     axes = _running.axes
     seeds = np.eye(len(xs)).reshape(len(xs), len(xs), *(1,) * axes)
     with _running.entered(1):

@@ -19,7 +19,7 @@
     +-- FileError        a file that is missing, damaged, or in the way (also an OSError)
     +-- ChannelClosed    a channel that nothing passes any more    (also an EOFError)
     +-- ChannelTimeout   a channel that was full or empty too long (also a TimeoutError)
-    +-- MissingName      a name that Smelt has not                (also an AttributeError)
+    +-- MissingName      a name that Smelt does not have          (also an AttributeError)
     +-- WorkerError      a worker of a loader that ended, or hangs (also a RuntimeError)
     +-- MissingExtra     an optional dependency is not installed   (also an ImportError)
 
@@ -145,7 +145,7 @@ class CompileError(SmeltError, RuntimeError):
 
 
 class DepthError(SmeltError, RecursionError):
-    """Modules are nested deeper than Python calls functions within each other."""
+    """Modules are nested more deeply than Python's recursion limit allows."""
 
 
 class FileError(SmeltError, OSError):
@@ -161,12 +161,12 @@ class ChannelTimeout(SmeltError, TimeoutError):
 
 
 class MissingName(SmeltError, AttributeError):
-    """A name that a module or an object of Smelt has not.
+    """A name that a module or an object of Smelt does not have.
 
     Args:
         message: what is wrong.
-        hint: returns what to write instead. It is asked when the error is shown, since `hasattr`
-            shows none.
+        hint: returns what to write instead. It is called only when the error is shown, since
+            `hasattr` shows none.
     """
 
     def __init__(self, message: str = "", hint: Callable[[], str] = str) -> None:

@@ -25,5 +25,5 @@ def _map(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
         twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise ValueError(f"{twice!r} is named twice")
+        raise ValueError(f"the key {twice!r} occurs twice")
     return result

@@ -33,7 +33,7 @@ class Within:
         try:
             value = kind(text)
         except ValueError:
-            raise ArgumentError(f"{text!r} is no number; {self}") from None
+            raise ArgumentError(f"{text!r} is not a number; {self}") from None
         if not (self.low <= value <= self.high and value < math.inf):
             raise ArgumentError(f"{text} is out of range; {self}")
         return value

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 __all__ = ["FAMILIES", "NO_COMPLEX", "NO_SMALL_INTEGERS", "WHOLE", "Family"]
 
-NO_COMPLEX = "there are no complex numbers; keep real and imaginary parts in an axis of two"
-NO_SMALL_INTEGERS = "Smelt's integers are int32 and int64, and bool_ is there for masks"
+NO_COMPLEX = "there are no complex numbers; keep real and imaginary parts in an axis of extent 2"
+NO_SMALL_INTEGERS = "Smelt's integers are int32 and int64; for masks there is bool_"
 Family = tuple[str, str]  # a pattern of names, and why Smelt has none of them
 FAMILIES: tuple[Family, ...] = (
     (
@@ -23,9 +23,9 @@ FAMILIES: tuple[Family, ...] = (
         NO_COMPLEX,
     ),
     (r"float(8|4)_.*|bits\d.*|u?int\d+|(Byte|Char|Short)Tensor|bit", NO_SMALL_INTEGERS),
-    (r".*autocast.*", "train by train.fit(..., precision='bfloat16')"),
+    (r".*autocast.*", "write train.fit(..., precision='bfloat16')"),
     (r".*Storage(Base)?|(is_)?storage.*", "write x.numpy() for the values"),
-    (r"sym_.*|Sym\w+", "a length that changes is a Python number in a step: write int, max, min"),
+    (r"sym_.*|Sym\w+", "in a step, a changing length is a Python number: write int, max, min"),
     (r"i?stft|\w+_window|signal|rfft.*|ifft.*", "Smelt has no Fourier transform; NumPy has one"),
     (
         r"cholesky.*|det|logdet|slogdet|eig|symeig|geqrf|inverse|pinverse|lobpcg|lstsq|lu|lu_.*|matrix_\w+|"
@@ -42,22 +42,22 @@ FAMILIES: tuple[Family, ...] = (
     ),
     (r"bitwise_left_shift", "write x * 2**n"),
     (r"bitwise_right_shift", "write x // 2**n"),
-    (r"(cauchy|geometric|log_normal|binomial).*", "write it with smelt.rand or smelt.randn"),
+    (r"(cauchy|geometric|log_normal|binomial).*", "compute it from smelt.rand or smelt.randn"),
     (
         r"gcd|lcm|ldexp|frexp|nextafter|histogramdd|segment_reduce|hash_tensor",
         "NumPy has it, for values",
     ),
-    (r"\w+3d|\w+3d_with_indices", "Smelt has no layers for volumes: one and two axes only"),
+    (r"\w+3d|\w+3d_with_indices", "Smelt has no layers for volumes, only 1d and 2d ones"),
     (r"[Ff]ractional\w*", "Smelt has no fractional pooling; write adaptive pooling"),
     (r"Lazy\w+", "give the sizes: Smelt has no lazy layers"),
     (
         r"adaptive_max_pool[12]d_with_indices|max_pool[12]d_with_indices",
-        "write the name without _with_indices; the places are not returned",
+        "use the name without _with_indices; the indices are not returned",
     ),
     (
         r"(cudnn|miopen|mkldnn|native|batch_norm)_\w+|\w*(backward|_symint|affine_grid|grid_sampler)\w*|"
         r"convolution|\w+_dropout|\w+_renorm_|to_mkldnn|const_data_ptr|dim_order|grad_dtype",
-        "it is a kernel of PyTorch's own",
+        "it is an internal kernel of PyTorch",
     ),
 )
 # of these modules everything else

@@ -99,7 +99,7 @@ def hint(
     if home:
         return f": it is {home}"
     near = _nearest(name, public)
-    return f"; did you mean {near!r}?" if near else ": Smelt has nothing of that name, or near it"
+    return f"; did you mean {near!r}?" if near else ": Smelt has no such name, nor a similar one"
 
 
 def _home(name: str, owner: str) -> str:

@@ -5,7 +5,7 @@ PyTorch's are in `absent_names`.
 
 from __future__ import annotations
 
-__all__ = ["MODEL", "NAMES"]
+__all__ = ["MODEL", "NAMES", "OPTIMIZER"]
 
 _STACK = "write smelt.cat(tensors, 1) in forward()"
 NAMES: dict[str, dict[str, str]] = {
@@ -30,8 +30,8 @@ NAMES: dict[str, dict[str, str]] = {
         "Concatenate": _STACK,
         "Dense": "it is nn.Linear(in_features, out_features)",
         "GlobalAveragePooling2D": "write nn.AdaptiveAvgPool2d(1), nn.Flatten()",
-        "Input": "leave it out: layers say how many inputs they take",
-        "InputLayer": "leave it out: layers say how many inputs they take",
+        "Input": "leave it out: each layer's arguments say how many inputs it takes",
+        "InputLayer": "leave it out: each layer's arguments say how many inputs it takes",
         "Lambda": "write an nn.Module with the function in its forward()",
         "Layer": "it is nn.Module",
         "LayerNormalization": "it is nn.LayerNorm",
@@ -42,16 +42,16 @@ NAMES: dict[str, dict[str, str]] = {
         "TimeDistributed": "leave it out: nn.Linear works along the last axis",
     },
     "smelt.nn.functional": {
-        "binary_crossentropy": "it is F.binary_cross_entropy, of logits "
+        "binary_crossentropy": "it is F.binary_cross_entropy; for logits, "
         "F.binary_cross_entropy_with_logits",
-        "categorical_crossentropy": "it is F.cross_entropy, of logits",
+        "categorical_crossentropy": "it is F.cross_entropy, which takes logits",
         "mean_absolute_error": "it is F.l1_loss",
         "mean_squared_error": "it is F.mse_loss",
-        "sparse_categorical_crossentropy": "it is F.cross_entropy, of logits",
+        "sparse_categorical_crossentropy": "it is F.cross_entropy, which takes logits",
     },
     "smelt.train": {
-        "CSVLogger": "write fit(..., run='folder'), which keeps metrics.jsonl",
-        "GradScaler": "write fit(..., precision='bfloat16'), which scales nothing",
+        "CSVLogger": "write fit(..., run='folder'), which writes metrics.jsonl",
+        "GradScaler": "write fit(..., precision='bfloat16'), which needs no scaling",
         "LambdaCallback": "write a subclass of Callback",
         "LearningRateMonitor": "read optimizer.param_groups[0]['lr'] in a Callback",
         "LearningRateScheduler": "write fit(..., scheduler=smelt.optim.lr_scheduler.LambdaLR(...))",
@@ -84,4 +84,12 @@ MODEL = {
     "trainable_variables": "write model.parameters()",
     "trainable_weights": "write model.parameters()",
     "weights": "write model.parameters()",
+}
+# the same of an optimizer
+OPTIMIZER = {
+    "apply_gradients": "write loss.backward(), then optimizer.step()",
+    "compute_gradients": "write loss.backward(), and read p.grad of each parameter",
+    "learning_rate": "write optimizer.param_groups[0]['lr']",
+    "lr": "write optimizer.param_groups[0]['lr']",
+    "minimize": "write optimizer.zero_grad(); loss.backward(); optimizer.step()",
 }

@@ -2,9 +2,8 @@
 
 A `Generator` is a seed and a counter, kept in a tensor, so that a compiled step reads and advances
 it like any other state. Every distribution is a composition over `random_bits` (Philox 4x32-10)
-from operations that IEEE arithmetic rounds exactly: + - * /, sqrt, comparisons, casts, bits. exp,
-log and sin differ in the last bit between NumPy and compiled code, so they are not used;
-`smelt.exact_math` has exact replacements.
+from operations that IEEE arithmetic rounds exactly: + - * /, sqrt, comparisons, casts, bits; exp,
+log and sin, which differ between NumPy and compiled code, are those of `smelt.exact_math`.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from smelt.ops.random import random_bits
 from smelt.pytorch_names import install as _install
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor, common_dtype, extents_of, floating
-from smelt.tensor.checked import described
+from smelt.tensor.checked import checked_constructors, checked_names, described
 from smelt.tensor.elementary import isinf, where
 from smelt.tensor.reductions import wide
 from smelt.tensor.sorting import argsort, places_along
@@ -46,7 +45,7 @@ _WORD = 0xFFFFFFFF
 
 def _checked(extents: Shape) -> Shape:
     if min(extents, default=0) < 0:
-        raise ShapeError(f"a shape has no negative extents, got {extents}")
+        raise ShapeError(f"the extents of a shape must not be negative, got {extents}")
     return extents
 
 
@@ -243,8 +242,8 @@ def uniform(
     Raises:
         ArgumentError: low is above high.
     """
-    ends = f"from {described(low)} to {described(high)}"
-    _require(low <= high, f"uniform: {ends} there are no numbers; give the lower one first")
+    message = f"uniform: low must be at most high, got {described(low)} and {described(high)}"
+    _require(low <= high, message)
     unit = rand(_size(size, low, high), dtype=dtype, generator=generator)
     return unit * (high - low) + low
 
@@ -413,7 +412,7 @@ def poisson(
         ArgumentError: a rate is negative or above `max_rate`.
     """
     rate, extents = as_tensor(rate), _size(size, rate)
-    message = f"poisson: a rate lies outside 0..{max_rate}; raise max_rate (it costs time)"
+    message = f"poisson: a rate lies outside 0..{max_rate}; raise max_rate, which costs time"
     _require((rate >= 0) & (rate <= max_rate), message)
     draws = math.ceil(max_rate + 12 * math.sqrt(max_rate) + 12)
     arrivals = exponential(1.0, (*extents, draws), generator=generator).cumsum(-1)
@@ -431,9 +430,8 @@ def multinomial(
     Args:
         probabilities: weights, not negative, (K) or (N, K); they need not sum to 1.
         num_samples: number of indices to draw per row.
-        replacement: whether an index can be drawn again. Without replacement, exponential races
-            decide: index k arrives after an exponential time with rate p_k, and the first to arrive
-            are taken.
+        replacement: whether an index can be drawn again. Without replacement, index k arrives after
+            an exponential time with rate p_k, and the first to arrive are taken.
         generator: the default generator when None.
 
     Returns:
@@ -450,7 +448,7 @@ def multinomial(
     if not replacement:
         if num_samples > weights.shape[-1]:
             raise ArgumentError(
-                f"multinomial: {num_samples} of {weights.shape[-1]} without replacement"
+                f"multinomial: cannot draw {num_samples} of {weights.shape[-1]} without replacement"
             )
         if num_samples > 1:
             message = f"multinomial: fewer than {num_samples} weights of a row are not 0"
@@ -497,4 +495,6 @@ def _unsigned(bits: Tensor) -> Tensor:
     return bits.to(dtypes.int64) & _WORD
 
 
+checked_names(globals(), __all__, __name__)
+checked_constructors(globals(), __all__, every_kind=False)
 _install(__name__)

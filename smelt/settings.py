@@ -65,7 +65,7 @@ class settings(Block):
             raise ArgumentTypeError(f"settings: there is no {name!r}; {hint}")
         if threads is not None and not (isinstance(threads, int) and threads >= 1):
             raise ArgumentError(
-                f"settings: threads={threads!r}; a whole number of threads is needed, at least 1"
+                f"settings: threads must be a whole number of at least 1, got {threads!r}"
             )
         flags = {
             "check_nan": check_nan,
@@ -75,7 +75,7 @@ class settings(Block):
         }
         for name, value in flags.items():
             if value is not None and not isinstance(value, bool):
-                raise ArgumentError(f"settings: {name}={value!r}; give True or False")
+                raise ArgumentError(f"settings: {name} must be True or False, got {value!r}")
         given = {**flags, "threads": threads}
         super().__init__(current, **{name: x for name, x in given.items() if x is not None})
 

@@ -172,7 +172,7 @@ def difference(expected: Structure, actual: Structure) -> str:
 
 def _changed(wanted: Item, found: Item) -> str:
     if wanted[0] is not found[0] or wanted[0] is not dict:
-        return f"should be {_described(wanted)}, and is {_described(found)}"
+        return f"is {_described(found)} instead of {_described(wanted)}"
     missing = [repr(key) for key in wanted[1] if key not in found[1]]
     added = [repr(key) for key in found[1] if key not in wanted[1]]
     lacks = [f"lacks the key {', '.join(missing)}"] if missing else []

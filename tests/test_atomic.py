@@ -36,9 +36,9 @@ def test_a_folder_in_the_way_is_named(tmp_path: Path) -> None:
 
 def test_a_file_where_a_folder_should_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"")
-    with pytest.raises(FileError, match="there is a file of that name"):
+    with pytest.raises(FileError, match="is a file; choose another path"):
         atomic.writable_folder(tmp_path / "x" / "y")
-    with pytest.raises(FileError, match="there is a file of that name"):
+    with pytest.raises(FileError, match="is a file; choose another path"):
         atomic.writable_folder(tmp_path / "x")
 
 

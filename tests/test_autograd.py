@@ -42,7 +42,7 @@ def test_gradients_of_what_was_not_used() -> None:
         autograd.grad(x * 2, x)
     with pytest.raises(ArgumentError, match=r"smelt\.grad takes a function"):
         autograd.grad(lambda x: x, x)
-    with pytest.raises(ArgumentError, match="1 gradients for 2"):
+    with pytest.raises(ArgumentError, match="got 1 for 2"):
         autograd.grad([loss, loss], x, [None])
 
 
@@ -89,7 +89,7 @@ def test_hooks_see_and_replace_gradients() -> None:
 
 def test_hooks_of_a_wrong_kind_are_refused() -> None:
     x = smelt.ones(2, requires_grad=True)
-    with pytest.raises(GradientError, match="does not require a gradient"):
+    with pytest.raises(GradientError, match="does not require a gradient|requires no gradient"):
         smelt.ones(2).register_hook(lambda g: g)
     with pytest.raises(GradientError, match="retain_grad"):
         smelt.ones(2).retain_grad()

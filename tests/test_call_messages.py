@@ -16,6 +16,7 @@ from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeErro
 from smelt.tensor.checked import checked
 
 X = smelt.ones(2, 3)
+STEP = smelt.compile(lambda x: x + 1)
 REDUCTIONS = (
     "all amax amin any count_nonzero log_softmax logsumexp max mean min norm prod softmax std sum "
     "var"
@@ -32,7 +33,7 @@ def test_an_axis_that_is_missing_names_the_function_that_was_called(name) -> Non
             call(7)
         assert "test_call_messages.py" in str(caught.value)
     if name == "sum":
-        with pytest.raises(ArgumentError, match=r"sum: an axis of \(0, -2\) is named twice"):
+        with pytest.raises(ArgumentError, match=r"sum: axes \(0, -2\) name one axis twice"):
             X.sum((0, -2))
 
 
@@ -43,7 +44,9 @@ def test_none_in_the_place_of_a_tensor() -> None:
 
     with pytest.raises(DTypeError, match=r"^cross_entropy: .*NoneType.*without a return"):
         F.cross_entropy(Forgetful()(X), smelt.tensor([0, 1]))
-    with pytest.raises(DTypeError, match=r"^cat: cannot make a tensor of list: lists in it differ"):
+    with pytest.raises(
+        DTypeError, match=r"^cat: cannot make a tensor of list: the lists in it differ"
+    ):
         smelt.cat([[[1, 2], [3]]])
     with pytest.raises(ArgumentTypeError, match=r"^reshape: an extent must be a whole number"):
         X.reshape(6 / 2, 2)
@@ -64,6 +67,13 @@ class Masked(nn.Module):
         (lambda: nn.Linear(3, 2)(X, X), r"^Linear.forward: too many .*; it takes \(x\)"),
         (lambda: nn.Parameter(X).data.zero_(1.0), "^zero_: too many positional arguments"),
         (lambda: nn.Parameter(X).data.add_(), "^add_: missing .*'other'"),
+        (lambda: smelt.random.normal(bad=1), r"^normal: .*'bad'; it takes \(mean, std, size"),
+        (lambda: smelt.random.rand(2, dtyp=None), "^rand: .*did you mean 'dtype' for 'dtyp'"),
+        (lambda: smelt.random.Generator(bad=1), r"^Generator: .*'bad'; it takes \(seed\)"),
+        (lambda: STEP.repeat(X, n=3), r"repeat: .*give n first, by position: \(n, \*arguments\)"),
+        (lambda: STEP.repeat(3, x=X), r"repeat: .*'x'; it takes \(n, \*arguments\)"),
+        (lambda: STEP.repeat(), "repeat: missing .*'n'"),
+        (lambda: STEP.over(X, n=3), r"over: .*'n'; it takes \(\*arrays, batch_size"),
     ],
 )
 def test_arguments_that_a_function_does_not_take(call, message) -> None:
@@ -85,16 +95,20 @@ def test_an_error_within_the_user_s_function_is_the_user_s() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: X @ smelt.ones(4, 3), ShapeError, "turn the right one: x @ y.mT"),
-        (lambda: smelt.ones(3, 2) @ smelt.ones(3, 4), ShapeError, "turn the left one: x.mT @ y"),
+        (lambda: X @ smelt.ones(4, 3), ShapeError, "transpose the right one: x @ y.mT"),
+        (
+            lambda: smelt.ones(3, 2) @ smelt.ones(3, 4),
+            ShapeError,
+            "transpose the left one: x.mT @ y",
+        ),
         (lambda: X @ smelt.ones(4, 5), ShapeError, "inner extents differ\n"),
         (lambda: nn.BatchNorm1d(3)(X[:1]), ShapeError, r"call model.eval\(\)"),
         (lambda: nn.Embedding(3, 2)(X), DTypeError, r"write \.long\(\)"),
-        (lambda: smelt.stack([X, X], 7), ArgumentError, "^stack: there is no place 7"),
-        (lambda: X.unsqueeze(7), ArgumentError, "^unsqueeze: there is no place 7"),
+        (lambda: smelt.stack([X, X], 7), ArgumentError, "^stack: there is no position 7"),
+        (lambda: X.unsqueeze(7), ArgumentError, "^unsqueeze: there is no position 7"),
         (lambda: smelt.optim.SGD(iter(()), lr=1.0), ArgumentError, "can be read once"),
         (lambda: nn.Sequential([nn.ReLU()]), ArgumentError, r"write a \* before it"),
-        (lambda: F.cross_entropy(X, X.long()), ShapeError, "argmax for those of one-hot rows"),
+        (lambda: F.cross_entropy(X, X.long()), ShapeError, "for one-hot rows write target.argmax"),
     ],
 )
 def test_what_to_do_is_said(call, error, message) -> None:
@@ -129,10 +143,10 @@ class Wrapper:
         (lambda: smelt.optim.clip_grad_norm_(iter(()), 1.0), "can be read once"),
         (lambda: nn.CrossEntropyLoss(X, X), r"CrossEntropyLoss\(\)\(input, target\)"),
         (lambda: nn.MSELoss(X, X), r"MSELoss\(\)\(input, target\)"),
-        (lambda: nn.NLLLoss(X), r"weight is \(C,\).*got shape \(2, 3\)"),
+        (lambda: nn.NLLLoss(X), r"weight must be \(C,\).*got shape \(2, 3\)"),
         (lambda: smelt.compile(lambda x: x).over(Wrapper()), "over: takes .*got a Wrapper.*batch"),
         (lambda: smelt.compile(lambda x: x).over(X), "batch_size must be a whole number"),
-        (lambda: X * {}.get(X), "a dict finds by identity"),  # type: ignore[call-overload]
+        (lambda: X * {}.get(X), "a dict looks up by identity"),  # type: ignore[call-overload]
         (lambda: smelt.save({}, "~/nowhere/x.safetensors"), "write os.path.expanduser"),
         (lambda: smelt.load("~/nowhere/x.safetensors"), "write os.path.expanduser"),
         (lambda: smelt.save({}, "/nowhere/x.safetensors"), "no folder '/nowhere'.*os.makedirs"),
@@ -215,9 +229,13 @@ def test_arrays_as_state_and_by_keyword() -> None:
     ("call", "error", "message"),
     [
         (lambda: nn.Linear(8, 2)(nn.GRU(3, 8)(X)), DTypeError, r"\(2, 8\), \(1, 8\); take one"),
-        (lambda: nn.Linear(6, 2)(X), ShapeError, r"x\.unsqueeze\(0\) for one"),
-        (lambda: nn.Linear(6, 2)(smelt.ones(4, 2, 3)), ShapeError, r"nn\.Flatten\(\) in front"),
-        (lambda: nn.Linear(7, 2)(smelt.ones(4, 6)), ShapeError, "extent must be `in`\n"),
+        (lambda: nn.Linear(6, 2)(X), ShapeError, r"one sample: .*x\.unsqueeze\(0\)"),
+        (lambda: nn.Linear(6, 2)(smelt.ones(4, 2, 3)), ShapeError, r"put nn\.Flatten\(\) before"),
+        (
+            lambda: nn.Linear(7, 2)(smelt.ones(4, 6)),
+            ShapeError,
+            r"`in` of the weight \(out, in\) = \(2, 7\)\n",
+        ),
         (lambda: F.cross_entropy(smelt.tensor([1, 0]), X), DTypeError, r"\(input, target\)"),
         (lambda: F.cross_entropy(X, smelt.ones(2)), DTypeError, r"write target\.long\(\)"),
         (lambda: F.cross_entropy(X, smelt.tensor([1, 3])), IndexError, "count from 0"),

@@ -174,9 +174,9 @@ def test_a_trace_stores_no_large_constants():
     ("given", "message"),
     [
         (["a"], "of list that holds 'a'"),
-        (np.array([1, 2], object), r"Python's objects \(write array.astype"),
-        (np.array([1, None], object), "with values missing"),
-        (np.array(["2024-01-01"], "M8[D]"), r"of dates \(write \(dates - first\)"),
+        (np.array([1, 2], object), r"Python objects \(write array.astype"),
+        (np.array([1, None], object), "with missing values"),
+        (np.array(["2024-01-01"], "M8[D]"), r"of dates \(for days, write \(dates - first\)"),
         (np.array([2**70], object), f"the number {2**70} does not fit"),
     ],
 )

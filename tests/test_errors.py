@@ -70,7 +70,7 @@ def long_step(x: smelt.Tensor) -> smelt.Tensor:
 
 
 def test_a_warning_is_given_at_the_users_line_however_deep() -> None:
-    with pytest.warns(UserWarning, match="dropout lies between layers") as caught:
+    with pytest.warns(UserWarning, match="dropout is applied between layers") as caught:
         Tagger()
     line = caught[0].filename, caught[0].lineno
     assert line == (__file__, inspect.getsourcelines(Tagger.made)[1] + 1)

@@ -99,8 +99,8 @@ def test_a_flag_is_true_or_false(name: str) -> None:
         (lambda: nn.LeakyReLU("x"), "LeakyReLU: negative_slope must be a number"),
         (lambda: optim.SGD([nn.Parameter(smelt.ones(1))], dampening="0"), "SGD: dampening must be"),
         (lambda: nn.ReLU().train("no"), "ReLU.train: mode must be True or False, got 'no'"),
-        (lambda: smelt.ones(2, 2).sum(0, 1), "keepdim must be .*; several axes are one tuple"),
-        (lambda: smelt.set_grad_enabled("no"), "set_grad_enabled: give True or False"),
+        (lambda: smelt.ones(2, 2).sum(0, 1), "keepdim must be .*; give several axes as one tuple"),
+        (lambda: smelt.set_grad_enabled("no"), "set_grad_enabled: mode must be True or False"),
     ],
 )
 def test_errors_name_the_argument(call: Callable[[], Any], message: str) -> None:
@@ -110,7 +110,7 @@ def test_errors_name_the_argument(call: Callable[[], Any], message: str) -> None
 
 @pytest.mark.parametrize("name", ["check_nan", "compile", "full_traceback", "verify"])
 def test_settings_are_true_or_false(name: str) -> None:
-    with pytest.raises(smelt.errors.ArgumentError, match=f"{name}='no'; give True or False"):
+    with pytest.raises(smelt.errors.ArgumentError, match=f"{name} must be True or False, got 'no'"):
         smelt.settings(**{name: "no"})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import re
@@ -10,12 +11,12 @@ import numpy as np
 import pytest
 
 import smelt
-from smelt import nn
+from smelt import nn, optim
 from smelt.absent_names import INSTEAD
 from smelt.errors import ArgumentError, MissingName, ShapeError
 from smelt.name_families import FAMILIES, WHOLE
 from smelt.nn.utils import parameters_to_vector, rnn, vector_to_parameters
-from smelt.other_libraries import MODEL
+from smelt.other_libraries import MODEL, OPTIMIZER
 from smelt.pytorch_names import _LAZY
 
 
@@ -50,7 +51,7 @@ def test_an_absent_name_says_what_to_write(module: str, name: str) -> None:
         (smelt, "sparse_csr_tensor", "dense tensors only"),
         (smelt, "quantize_per_tensor", "no quantized tensors"),
         (smelt, "complex32", "no complex numbers"),
-        (smelt, "ScriptModule", "Smelt has nothing of that name, or near it"),
+        (smelt, "ScriptModule", "Smelt has no such name, nor a similar one"),
         (smelt.cuda, "current_device", "Smelt computes on the CPU"),
         (smelt.ones(1), "shap", "did you mean 'shape'"),
         (smelt.ones(1), "softplus", "it is smelt.nn.functional.softplus"),
@@ -136,7 +137,7 @@ def test_parameters_as_a_vector() -> None:
     assert vector.shape == (9,)
     vector_to_parameters(smelt.arange(9).float(), layer.parameters())
     assert layer.bias.tolist() == [6, 7, 8]
-    with pytest.raises(ShapeError, match="9 elements"):
+    with pytest.raises(ShapeError, match=r"must have shape \(9,\), got \(2,\)"):
         vector_to_parameters(smelt.ones(2), layer.parameters())
 
 
@@ -147,7 +148,7 @@ def test_sequences_are_padded() -> None:
         [1, 5],
         [1, 1],
     ]
-    with pytest.raises(ShapeError, match="behind the first axis"):
+    with pytest.raises(ShapeError, match="only differ in the first axis"):
         rnn.pad_sequence([smelt.ones(2, 2), smelt.ones(1)])
 
 
@@ -164,7 +165,7 @@ ROOMS = {"smelt": smelt, "nn": nn, "F": nn.functional, "optim": smelt.optim, "x"
 
 def test_hints_name_what_there_is() -> None:
     texts = [text for names in INSTEAD.values() for text in names.values()]
-    texts += [*MODEL.values()]
+    texts += [*MODEL.values(), *OPTIMIZER.values()]
     texts += [reason for _, reason in (*FAMILIES, *WHOLE.values())]
     named = {
         path
@@ -189,6 +190,28 @@ def test_what_a_model_does_elsewhere_says_what_to_write(name: str) -> None:
             setattr(self, name, 3)
 
     assert getattr(Own(), name) == 3
+
+
+@pytest.mark.parametrize("name", OPTIMIZER)
+def test_what_an_optimizer_does_elsewhere_says_what_to_write(name: str) -> None:
+    optimizer = optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1)
+    assert not hasattr(optimizer, name)
+    with pytest.raises(MissingName) as caught:
+        getattr(optimizer, name)
+    assert OPTIMIZER[name] in str(caught.value)
+    assert "test_pytorch_names.py" in str(caught.value)
+    setattr(optimizer, name, 3)
+    assert getattr(optimizer, name) == 3
+
+
+def test_a_misspelt_name_of_an_optimizer_gets_the_nearest() -> None:
+    optimizer = optim.Adam(nn.Linear(1, 1).parameters())
+    with pytest.raises(MissingName, match="Adam has no attribute 'zero_gard'; did you mean 'zero"):
+        optimizer.zero_gard()  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError) as caught:
+        optimizer.__array_struct__  # type: ignore[attr-defined]  # noqa: B018
+    assert type(caught.value) is AttributeError
+    assert copy.deepcopy(optimizer).param_groups[0]["lr"] == 1e-3
 
 
 def test_a_model_that_computes_in_call_is_told_of_forward() -> None:

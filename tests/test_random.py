@@ -335,8 +335,8 @@ def test_interpreted_draws_have_the_same_bits(name):
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda: random.uniform(3.0, 1.0, (2,)), "from 3.0 to 1.0 there are no numbers"),
-        (lambda: random.uniform(tensor([0.0, 3.0]), 1.0), "there are no numbers"),
+        (lambda: random.uniform(3.0, 1.0, (2,)), "low must be at most high, got 3.0 and 1.0"),
+        (lambda: random.uniform(tensor([0.0, 3.0]), 1.0), "low must be at most high"),
         (lambda: random.bernoulli(1.5, (2,)), r"outside \[0, 1\]"),
         (lambda: random.bernoulli(tensor([0.5, -0.5])), r"outside \[0, 1\]"),
         (lambda: random.normal(0.0, -1.0, (2,)), "deviation is negative, got -1.0"),
@@ -361,7 +361,7 @@ def test_parameters_of_no_distribution_are_refused(draw, message):
     "draw", [lambda: random.rand(-3), lambda: random.randn(2, -1), lambda: random.randperm(-2)]
 )
 def test_negative_extents_are_refused(draw):
-    with pytest.raises(ShapeError, match="no negative extents"):
+    with pytest.raises(ShapeError, match="must not be negative"):
         draw()
 
 

@@ -95,7 +95,7 @@ def test_requires_grad_is_honored_where_tensors_are_made() -> None:
         (lambda: F.mse_loss(x, x, size_average=False), "reduction="),
         (lambda: DataLoader([1], batch_sampler=[[0]], shuffle=True), "leave these out"),
         (lambda: nn.Embedding(2, 2, sparse=True), "gradients are dense"),
-        (lambda: nn.LSTM(2, 2, proj_size=1), "put a Linear behind"),
+        (lambda: nn.LSTM(2, 2, proj_size=1), "put a Linear after"),
     ],
 )
 def test_what_has_no_meaning_says_what_to_write(call: Callable[[], Any], message: str) -> None:

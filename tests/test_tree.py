@@ -60,10 +60,10 @@ def test_a_container_in_itself_is_refused() -> None:
     ("expected", "actual", "words"),
     [
         ([1, 2], [1, 2], ""),
-        ([1, 2], [1], "it should be a list of 2, and is a list of 1"),
-        ({"a": (1,)}, {"a": [1]}, "['a'] should be a tuple of 1, and is a list of 1"),
+        ([1, 2], [1], "it is a list of 1 instead of a list of 2"),
+        ({"a": (1,)}, {"a": [1]}, "['a'] is a list of 1 instead of a tuple of 1"),
         ({"a": 1}, {"b": 1}, "it lacks the key 'a' and has the new key 'b'"),
-        ((1, None), (1, 2), "[1] should be None, and is a tensor"),
+        ((1, None), (1, 2), "[1] is a tensor instead of None"),
     ],
 )
 def test_the_first_difference(expected: Any, actual: Any, words: str) -> None:

@@ -17,7 +17,7 @@ from smelt.tensor import Tensor, as_tensor
 
 Arrays = list[np.ndarray]
 MODES = ("reverse", "forward")
-EXACT = 1e-9  # the two modes do the same arithmetic in another order
+EXACT = 1e-9  # tolerance between the modes: the same arithmetic in another order
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,19 @@ def gradcheck(
         ArgumentError: a mode or order that does not exist, or no float input.
     """
     if order not in (1, 2) or not modes or not set(modes) <= set(MODES):
-        raise ArgumentError(f"gradcheck: modes are {MODES} and orders 1, 2; got {modes}, {order}")
+        raise ArgumentError(
+            f"gradcheck: modes must be among {MODES} and order must be 1 or 2, got {modes} and "
+            f"{order}"
+        )
     if len(inputs) == 1 and isinstance(inputs[0], tuple):
         (inputs,) = inputs
     points = [as_tensor(given) for given in inputs]
     float_inputs = [index for index, x in enumerate(points) if x.dtype.is_float]
     if not float_inputs:
-        raise ArgumentError("gradcheck: none of the inputs is a float, so nothing can move")
+        raise ArgumentError(
+            "gradcheck: none of the inputs is a float, so there is no derivative to check; pass a "
+            "float tensor or number"
+        )
 
     def moving(*values: Any) -> tuple[Tensor, ...]:
         arguments = list(points)

@@ -1,9 +1,8 @@
-"""`checkpoint`: saves memory by running a part of the computation again for its gradient.
+"""`checkpoint`: saves memory by recomputing a part of the computation for its gradient.
 
-This part becomes one operation of the history. Its rules run the function once more and walk that
-run's history, so gradients of any order, forward mode, `vmap` and compiled steps need no extra
-code. In a compiled step an optimization barrier keeps the second run from being merged with the
-first.
+This part becomes one operation of the history. Its rules run the function again and walk that run's
+history, so gradients of any order, forward mode, `vmap` and compiled steps need no extra code. In a
+compiled step, an optimization barrier keeps the second run from being merged with the first.
 """
 
 from __future__ import annotations
@@ -35,9 +34,7 @@ from smelt.tracing.engine import (
 )
 from smelt.tracing.walk import forward_walk, reverse_walk, tape_of
 
-Changes = dict[
-    int, tuple[Tensor, Tensor]
-]  # by id: a state that was changed, and what it was before
+Changes = dict[int, tuple[Tensor, Tensor]]  # by id: a state that was changed, and its value before
 
 
 def checkpoint(function: Function, *arguments: Any, **options: Any) -> Any:
@@ -62,7 +59,7 @@ def checkpoint(function: Function, *arguments: Any, **options: Any) -> Any:
 
 
 class Segment(Op):
-    """A stretch of computation as one operation; its inputs are all tensors that it depends on."""
+    """A part of a computation as one operation; its inputs are all tensors that it depends on."""
 
     leaves: list[Any]
     structure: tree.Structure
@@ -70,7 +67,7 @@ class Segment(Op):
     def __init__(
         self, function: Function, arguments: tuple[Any, ...], options: dict[str, Any]
     ) -> None:
-        self.name = "checkpoint"  # not in the registry: it lives as long as its results
+        self.name = "checkpoint"  # not in the registry: it only lives as long as its results
         self.function = function
         self.leaves, self.structure = tree.flatten(arguments)
         self.options = options
@@ -110,7 +107,7 @@ class Segment(Op):
     def _recompute(
         self, arrived: Tensor, inputs: tuple[Tensor, ...]
     ) -> tuple[Tensor, list[Tensor]]:
-        """Runs the function anew; returns its results as one and what stands for each input."""
+        """Runs the function again; returns its concatenated results, and each input's stand-in."""
         delayed = {
             id(leaf): _delayed(leaf, arrived) for leaf in self.leaves if isinstance(leaf, Tensor)
         }
@@ -127,7 +124,7 @@ class Segment(Op):
 
 
 def _is_computed(value: Any, mark: int) -> bool:
-    """Whether a result was computed since `mark` and depends on something that wants a gradient."""
+    """Whether a result was computed since `mark` from something that requires a gradient."""
     return (
         isinstance(value, Tensor)
         and value.tape_entry is not None
@@ -136,7 +133,7 @@ def _is_computed(value: Any, mark: int) -> bool:
 
 
 def _inputs_of(computed: list[Tensor], mark: int) -> tuple[Tensor, ...]:
-    """Returns the tensors that want a gradient, were there before, and were used."""
+    """Returns the tensors from before `mark` that were used and require a gradient."""
     inputs: dict[int, Tensor] = {}
     for tensor in tape_of(computed):
         if _is_computed(tensor, mark) and tensor.tape_entry is not None:
@@ -147,7 +144,7 @@ def _inputs_of(computed: list[Tensor], mark: int) -> tuple[Tensor, ...]:
 
 
 def _delayed(x: Tensor, arrived: Tensor) -> Tensor:
-    """Returns `x` for the second run: known only after `arrived`, a gradient that arrives."""
+    """Returns `x` for the second run: it depends on `arrived`, the incoming gradient."""
     with no_grad():
         first = arrived.reshape(-1)[:1].sum()
     delayed = optimization_barrier(x, first)
@@ -161,7 +158,8 @@ def _concatenated(tensors: list[Tensor]) -> Tensor:
     names = {tensor.dtype.name for tensor in tensors}
     if len(names) > 1:
         raise ArgumentError(
-            f"checkpoint: results must have one dtype, got {', '.join(sorted(names))}"
+            f"checkpoint: results that need a gradient must have the same dtype, got "
+            f"{', '.join(sorted(names))}; cast them to one"
         )
     return concatenate(*[tensor.reshape(-1) for tensor in tensors], axis=0)
 
@@ -179,7 +177,7 @@ def _split(flat: Tensor, likes: list[Tensor]) -> list[Tensor]:
 class RecordingEngine(NestedEngine):
     """The engine of the first run: the outer one, with a record of every state that changes.
 
-    A loop around learns what not to keep for its gradient.
+    It also tells a surrounding loop what not to save for its gradient.
     """
 
     def __init__(self, outer: Engine, changes: Changes) -> None:
@@ -189,7 +187,7 @@ class RecordingEngine(NestedEngine):
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
     ) -> Data:
-        """As the outer engine, which is told that the result will be computed again."""
+        """As the outer engine, which is told that the result will be recomputed."""
         data = self.outer.evaluate(op, operands, attributes, kind)
         self.outer.note_computed_again(data)
         return data
@@ -199,7 +197,7 @@ class RecordingEngine(NestedEngine):
         return self.outer.literal(array, dtype)
 
     def assign(self, target: Tensor, value: Tensor) -> None:
-        """As the outer engine, after a copy of what was there."""
+        """As the outer engine, after a copy of the old contents."""
         if id(target) not in self.changes:
             self.changes[id(target)] = (target, _copied(target))
         self.outer.assign(target, value)
@@ -222,7 +220,7 @@ def _copied(x: Tensor) -> Tensor:
 
 @contextmanager
 def _restored(changes: Changes) -> Iterator[None]:
-    """Within the block states are as the first run found them; then again as before the block."""
+    """Within the block, states are as before the first run; afterwards, as before the block."""
     after = [(target, _copied(target), target.version) for target, _ in changes.values()]
     try:
         for target, before in changes.values():

@@ -1,10 +1,10 @@
 """A composition of operations as one operation of the eager history.
 
-Its meaning is a function of Tensors. Its value, and its gradient where that has no history, are
-NumPy's and computed in a way that the single operations do not have: a whole sequence in one loop,
-all edges of a padded tensor in one array. Everything else runs the function and walks its history:
-forward mode, derivatives of higher order, batches of cotangents. Code that applies one checks
-`is_plain` first, since in a trace, and with `check_nan`, the single operations are needed.
+It is defined by a function of Tensors. Its value, and its gradient if that needs no history, are
+computed in NumPy in ways that the single operations do not offer: a whole sequence in one loop, all
+edges of a padded tensor in one array. Everything else (forward mode, higher derivatives, batches of
+cotangents) runs the function and walks its history. Code that applies a composition checks
+`is_plain` first, since a trace, or `check_nan`, needs the single operations.
 """
 
 from __future__ import annotations
@@ -29,17 +29,16 @@ def is_plain(*given: Any) -> bool:
 
 
 def of_one_float(tensors: Sequence[Tensor]) -> bool:
-    """Returns whether all tensors have one dtype, and NumPy computes in it as operations do."""
+    """Returns whether all tensors have one dtype, float32 or float64."""
     kind = tensors[0].dtype
     return kind in (float32, float64) and all(x.dtype is kind for x in tensors)
 
 
 class Composition(Op):
-    """A composition of one result. It lives as long as its results and keeps what its gradient
+    """A composition with one result. It lives as long as the result and saves what its gradient
     needs, so each call makes its own.
 
-    A subclass implements `infer`, `value` and `gradients`, or in place of the last a `vjp` that is
-    `differentiated`.
+    A subclass implements `infer`, `value`, and either `gradients` or a `vjp` by `differentiated`.
     """
 
     def __init__(self, name: str, definition: Callable[..., Tensor]) -> None:
@@ -50,7 +49,7 @@ class Composition(Op):
     def gradients(
         self, g: np.ndarray, needs: Needs, arrays: tuple[np.ndarray, ...]
     ) -> tuple[np.ndarray | None, ...]:
-        """Returns the gradient of each input by NumPy, None where it is not needed."""
+        """Returns the gradient of each input, computed in NumPy; None where it is not needed."""
         raise NotImplementedError(f"{self.name}: gradients")
 
     def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
@@ -61,7 +60,7 @@ class Composition(Op):
         return self.differentiated(g, needs, inputs)
 
     def differentiated(self, g: Any, needs: Needs, inputs: tuple[Any, ...]) -> Gradients:
-        """Returns the gradient of each input that the history of the definition gives."""
+        """Returns the gradient of each input, by the history of the definition."""
         result, primals = self._recorded(inputs)
         wanted = {id(x) for x, needed in zip(primals, needs, strict=True) if needed}
         known = reverse_walk((result,), (g,), wanted)
@@ -73,9 +72,7 @@ class Composition(Op):
         return forward_walk((result,), {id(x): t for x, t in pairs if t is not None})[0]
 
     def _recorded(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
-        """Runs the definition; returns its result, and what stands for each input in its
-        history.
-        """
+        """Runs the definition; returns its result, and each input's stand-in in its history."""
         with enable_grad():
             primals = [tracked(x, self.name) if x.dtype.is_float else x for x in inputs]
             return self.definition(*primals), primals

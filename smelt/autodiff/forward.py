@@ -28,7 +28,8 @@ def jvp(function: Function, primals: Any, tangents: Any, has_aux: bool = False) 
     """
     if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
         raise ArgumentError(
-            "jvp: primals and tangents are tuples, one entry per argument: jvp(f, (x,), (dx,))"
+            "jvp: primals and tangents must be tuples with one entry per argument: "
+            f"jvp(f, (x,), (dx,)); got a {type(primals).__name__} and a {type(tangents).__name__}"
         )
     primals, tangents = tuple(primals), tuple(tangents)
     run = Recording("jvp", function, tuple(range(len(primals))), primals, {})

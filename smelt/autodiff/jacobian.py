@@ -1,7 +1,6 @@
-"""Whole matrices of derivatives: `jacfwd`, `jacrev`, `hessian`.
+"""Matrices of derivatives: `jacfwd`, `jacrev`, `hessian`.
 
-Each runs the function once and walks its history once, for all rows or columns together, under
-`vmap`.
+Each runs the function once and walks its history once, for all rows or columns together by `vmap`.
 """
 
 from __future__ import annotations
@@ -72,7 +71,7 @@ def hessian(function: Function, argnums: Numbers = 0) -> Function:
 
 
 def unit_vectors(likes: list[Tensor] | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Returns an identity matrix, cut into tensors like the given: each `(total, *shape)`."""
+    """Returns an identity matrix, split into tensors shaped like `likes`: `(total, *shape)`."""
     total, start = sum(like.size for like in likes), 0
     vectors = []
     for like in likes:
@@ -84,7 +83,7 @@ def unit_vectors(likes: list[Tensor] | tuple[Tensor, ...]) -> tuple[Tensor, ...]
 
 
 def _split_last(y: Tensor, likes: list[Tensor]) -> list[Tensor]:
-    """Cuts the last axis into one piece per tensor, each under that tensor's shape."""
+    """Splits the last axis into one piece per tensor, reshaped to that tensor's shape."""
     moved = y.permute((y.ndim - 1, *range(y.ndim - 1)))
     blocks = []
     for piece, like in zip(_pieces(moved, tuple(likes)), likes, strict=True):
@@ -94,7 +93,7 @@ def _split_last(y: Tensor, likes: list[Tensor]) -> list[Tensor]:
 
 
 def _split_first(x: Tensor, likes: tuple[Tensor, ...]) -> list[Tensor]:
-    """Cuts the first axis into one piece per tensor, each under that tensor's shape."""
+    """Splits the first axis into one piece per tensor, reshaped to that tensor's shape."""
     pieces = zip(_pieces(x, likes), likes, strict=True)
     return [piece.reshape((*like.shape, *x.shape[1:])) for piece, like in pieces]
 
@@ -118,7 +117,7 @@ def _rows(x: Tensor, start: int, stop: int) -> Tensor:
 def _assembled(
     run: Recording, structure: tree.Structure, rows: list[list[Tensor]], argnums: Numbers
 ) -> Any:
-    """Returns the outputs' tree, in each place the trees of that output's derivatives."""
+    """Returns the tree of the outputs, with the trees of its derivatives in place of each."""
     by_argument = [run.arguments_of(row) for row in rows]
     leaves = [blocks[0] for blocks in by_argument] if isinstance(argnums, int) else by_argument
     return tree.unflatten(structure, leaves)

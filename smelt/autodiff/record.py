@@ -1,8 +1,8 @@
-"""A function run once on fresh inputs, with its history: what every derivative starts from.
+"""One run of a function on fresh inputs, with its history: the start of every derivative.
 
-Fresh inputs keep derivatives apart. Tangents and gradients are kept by the identity of the tensor
-that they belong to, and each recording makes its own tensors, so a derivative inside another one
-can never be mixed up with it ("perturbation confusion").
+Fresh inputs keep derivatives apart. Tangents and gradients belong to tensors by identity, and each
+recording makes its own tensors, so nested derivatives cannot be confused ("perturbation
+confusion").
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _expected = _Expected()
 
 
 def expected_zeros() -> Block:
-    """Within the block a derivative that is zero everywhere is no reason for a warning."""
+    """Within the block, a derivative that is zero everywhere causes no warning."""
     return Block(_expected, zeros=True)
 
 
@@ -43,10 +43,9 @@ def _warn_of_zero(what: str, which: str, reason: str) -> None:
 
 
 class RecordedInput(Tensor):
-    """The stand-in for an argument of a function that is differentiated.
+    """The stand-in for an argument of the function that is differentiated.
 
-    It knows whether something was computed from it. It is not a variable: `x += 1` makes a new
-    tensor.
+    It records whether it was read. It is not a variable: `x += 1` makes a new tensor.
     """
 
     __slots__ = ("was_read",)
@@ -78,7 +77,7 @@ class Recording:
     ) -> None:
         """Runs `function(*arguments, **options)`; the arguments at `numbers` are differentiated.
 
-        `what` is the name under which errors speak of the derivative.
+        `what` is the name of the derivative in errors.
         """
         self.what = what
         self.inputs: list[Tensor] = []
@@ -103,8 +102,8 @@ class Recording:
     def _check_used(self, given: list[Tensor]) -> None:
         """Warns of inputs that the function did not use.
 
-        If it took from outside the very tensor that was given for one, as a model does with its
-        parameters, the gradient that was meant is another one, and that is an error.
+        If it read the very tensor that was passed from outside instead, as a model reads its
+        parameters, the gradient would silently be zero, so that is an error.
         """
         results = [leaf for leaf in tree.flatten(self.value)[0] if isinstance(leaf, Tensor)]
         returned = set(map(id, results))
@@ -119,9 +118,9 @@ class Recording:
             which = self._which(number)
             if id(x) in captured:
                 raise GradientError(
-                    f"{self.what}: {which} is unused: the function reads the tensor itself from "
-                    "outside, not the argument. Compute with the argument, or call backward() on "
-                    "the result and read .grad"
+                    f"{self.what}: {which} is unused: the function reads this tensor from outside "
+                    "instead of its argument. Compute with the argument, or call backward() on the "
+                    "result and read .grad"
                 )
             reason = "unused: the function computes nothing from it"
             _warn_of_zero(self.what, which, reason)
@@ -131,7 +130,7 @@ class Recording:
         return f"input {number} of {len(self.inputs)}, {x.dtype.name} {x.shape},"
 
     def _check_connected(self) -> None:
-        """Warns, once, of inputs that the function used only where no derivative passes."""
+        """Warns, once, of inputs that the function used only where no derivative flows."""
         if not self._may_be_cut:
             return
         self._may_be_cut = False
@@ -140,18 +139,19 @@ class Recording:
         for number, x in enumerate(self.inputs, 1):
             if id(x) not in connected and x.size and not _is_idle(x):
                 reason = (
-                    "used only where no derivative passes (detach(), no_grad(), item(), a "
+                    "used only where no derivative flows (detach(), no_grad(), item(), a "
                     "comparison, a cast to integers)"
                 )
                 _warn_of_zero(self.what, self._which(number), reason)
 
     def split_aux(self, has_aux: bool) -> tuple[Any, Any]:
-        """Returns the value's differentiated part and the rest."""
+        """Returns the part of the value to differentiate, and the auxiliary rest."""
         if not has_aux:
             return self.value, None
         if not isinstance(self.value, (tuple, list)) or len(self.value) != 2:
             raise ArgumentError(
-                f"{self.what}: with has_aux the function must return a pair (result, aux)"
+                f"{self.what}: with has_aux=True the function must return a pair (result, aux), "
+                f"got a {type(self.value).__name__}"
             )
         return self.value[0], self.value[1]
 
@@ -164,7 +164,7 @@ class Recording:
             return [gradients[id(x)] if id(x) in gradients else zeros_like(x) for x in self.inputs]
 
     def jvp(self, outputs: tuple[Tensor, ...], tangents: Iterable[Tensor]) -> list[Tensor]:
-        """Returns the tangent of each output, given those of the inputs; zeros where none."""
+        """Returns the tangent of each output, given those of the inputs; zeros if there is none."""
         tangents = tuple(tangents)
         with self._history_if_lasting((*outputs, *tangents)):
             given = {id(x): tangent for x, tangent in zip(self.inputs, tangents, strict=True)}
@@ -178,7 +178,7 @@ class Recording:
         """Returns a result without its history, unless that leads beyond the recording's own
         inputs.
 
-        It does when a parameter caught by the function, or an outer derivative, needs it.
+        It does if a captured parameter, or an outer derivative, needs it.
         """
         if not isinstance(result, Tensor) or not result.requires_grad:
             return result
@@ -186,7 +186,7 @@ class Recording:
         return result if captured or self._lasts((result,)) else without_history(result)
 
     def arguments_of(self, leaves: list[Any]) -> tuple[Any, ...]:
-        """Returns one value per input tensor as a tree per argument."""
+        """Groups values, one per input tensor, into one tree per argument."""
         result, start = [], 0
         for count, structure in self.structures:
             result.append(tree.unflatten(structure, leaves[start : start + count]))
@@ -209,13 +209,14 @@ def _is_idle(x: Tensor) -> bool:
 def _argument(what: str, arguments: tuple[Any, ...], argnum: int) -> Any:
     if not -len(arguments) <= argnum < len(arguments):
         raise ArgumentError(
-            f"{what}: argnums names argument {argnum}, but there are {len(arguments)} arguments"
+            f"{what}: argnums names argument {argnum}, but the function was called with "
+            f"{len(arguments)} positional arguments"
         )
     return arguments[argnum]
 
 
 def tracked(x: Tensor, what: str) -> RecordedInput:
-    """Returns `x` as a new tensor that requires a gradient and is still connected to its past."""
+    """Returns `x` as a new tensor that requires a gradient and keeps its history."""
     if not x.dtype.is_float:
         raise DTypeError(
             f"{what}: only float tensors have derivatives, got {x.dtype.name} {x.shape}; "
@@ -225,9 +226,9 @@ def tracked(x: Tensor, what: str) -> RecordedInput:
 
 
 def without_history(x: Tensor) -> Tensor:
-    """Returns the same data as a tensor that was not computed from anything.
+    """Returns the same data as a tensor without a history.
 
-    Unlike `detach`, which also stops the gradients of a derivative around `vmap`.
+    Unlike this, `detach` also stops gradients of a derivative outside a `vmap`.
     """
     bare = Tensor(x.stored, x.dtype)
     bare.share_version(x)
@@ -251,7 +252,7 @@ def matching(
     leaves, actual = tree.flatten(given)
     if actual != structure:
         raise ArgumentError(
-            f"{what} must form the same tree as what they belong to, but "
+            f"{what} must form the same tree as the values they belong to, but "
             f"{tree.difference(structure, actual)}"
         )
     return tuple(_alike(what, leaf, like) for leaf, like in zip(leaves, likes, strict=True))
@@ -260,10 +261,10 @@ def matching(
 def _alike(what: str, given: Any, like: Tensor) -> Tensor:
     tensor = as_tensor(given, like.dtype)
     if tensor.shape != like.shape:
-        raise ShapeError(f"{what}: got shape {tensor.shape} for a tensor of shape {like.shape}")
+        raise ShapeError(f"{what}: got shape {tensor.shape} for a value of shape {like.shape}")
     if tensor.dtype is not like.dtype:
         raise DTypeError(
-            f"{what}: got {tensor.dtype.name} for a tensor of {like.dtype.name}; cast it"
+            f"{what}: got {tensor.dtype.name} for a value of {like.dtype.name}; cast it"
         )
     return tensor
 

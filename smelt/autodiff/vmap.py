@@ -1,8 +1,8 @@
-"""`vmap`: a function written for one example, run on a batch of them in one computation.
+"""`vmap`: runs a function written for one example on a whole batch, in one computation.
 
 Inside, a tensor has the shape of one example; its data is a `Batched`, which holds the whole batch.
-The engine `Batching` applies each operation once, by the card's rule `batch`, under the engine that
-was current outside: eagerly, into a trace, or in another `vmap`.
+The engine `Batching` applies each operation once, by the card's `batch` rule, with the engine that
+is current outside: the eager one, a trace, or another `vmap`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Batched:
 
     __slots__ = ("engine", "shape", "tensor")
     why_abstract = (
-        "inside vmap: there is one value per example. Use smelt.where to choose by value, return "
-        "the tensor from the function to look at it"
+        "inside vmap: there is one value per example. To choose by value, use smelt.where; to look "
+        "at it, return the tensor from the function"
     )
 
     def __init__(self, tensor: Tensor, engine: Batching) -> None:
@@ -39,10 +39,10 @@ class Batched:
 
     @property
     def leak(self) -> str:
-        """What to say when the tensor is used outside of its `vmap`."""
+        """The error text for a tensor that is used outside its `vmap`."""
         return (
-            f"a tensor of shape {self.shape} made inside vmap was used outside it; return it "
-            "from the function instead of storing it"
+            f"a tensor of shape {self.shape} that was made inside vmap was used outside it; return "
+            "it from the function instead of storing it"
         )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
@@ -59,7 +59,7 @@ class Batching(NestedEngine):
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
     ) -> Data:
-        """Applies an operation to all examples together; just once when none differ in it."""
+        """Applies an operation to all examples together, or once if all share its operands."""
         batched = tuple([self.owns(operand) for operand in operands])
         with using(self.outer):
             if True not in batched:
@@ -71,7 +71,7 @@ class Batching(NestedEngine):
         return self.holds(tensor.stored)
 
     def holds(self, data: Data) -> bool:
-        """Returns whether data differ from example to example of this `vmap`."""
+        """Returns whether data differs from example to example of this `vmap`."""
         return isinstance(data, Batched) and data.engine is self
 
     def axes_of(self, tensors: Iterable[Tensor]) -> tuple[int | None, ...]:
@@ -79,8 +79,8 @@ class Batching(NestedEngine):
         return tuple([0 if self.owns(tensor) else None for tensor in tensors])
 
     def physical(self, tensors: Iterable[Tensor]) -> list[Tensor]:
-        """Returns the batch behind each tensor that differs from example to example, the others
-        as they are.
+        """Returns the batch behind each tensor that differs from example to example, and the other
+        tensors as they are.
         """
         return [physical_of(x) if self.owns(x) else x for x in tensors]
 
@@ -89,7 +89,7 @@ class Batching(NestedEngine):
         return self.outer.literal(array, dtype)
 
     def assign(self, target: Tensor, value: Tensor) -> None:
-        """Changes state that all examples share; an example cannot change it in its own way."""
+        """Changes state that all examples share; all must assign the same value."""
         if self.owns(target) or self.owns(value):
             raise ShapeError(
                 f"copy_ inside vmap: a tensor of shape {target.shape} would need one value "
@@ -149,7 +149,8 @@ class Batching(NestedEngine):
         if self.owns(result):
             if axis is None:
                 raise ArgumentError(
-                    "vmap: out_axes is None for a result that differs from example to example"
+                    "vmap: out_axes is None for a result that differs from example to example; "
+                    "give the position of its batch axis, such as 0"
                 )
             result = physical_of(result)
             result = result if context.grad_enabled else without_history(result)
@@ -160,12 +161,12 @@ class Batching(NestedEngine):
 
 
 def physical_of(tensor: Tensor) -> Tensor:
-    """Returns the batch behind one example."""
+    """Returns the whole batch behind a tensor of one example."""
     return tensor.stored.tensor
 
 
 def moved_axis(x: Tensor, start: int, stop: int) -> Tensor:
-    """Returns `x` with the axis at `start` at place `stop`, the others in order."""
+    """Returns `x` with axis `start` moved to position `stop`, and the other axes in order."""
     start, stop = (normal_axis(axis, x.ndim, "vmap") for axis in (start, stop))
     order = [axis for axis in range(x.ndim) if axis != start]
     order.insert(stop, start)
@@ -248,12 +249,17 @@ def _batch_size(leaves: list[Any], axes: list[int | None]) -> int:
             shape = as_tensor(leaf).shape
             if not -len(shape) <= axis < len(shape):
                 raise ArgumentError(
-                    f"vmap: argument tensor {index} has shape {shape}, no axis {axis}; "
-                    "use in_axes=None for what the examples share"
+                    f"vmap: argument tensor {index} has shape {shape}, which has no axis {axis}; "
+                    "use in_axes=None for arguments that all examples share"
                 )
             sizes.setdefault(shape[axis], f"{shape[axis]} (tensor {index}, shape {shape})")
     if not sizes:
-        raise ArgumentError("vmap: no argument has a batch axis, so the batch has no size")
+        raise ArgumentError(
+            "vmap: no argument has a batch axis, so the batch has no size; pass a tensor, and give "
+            "its batch axis in in_axes"
+        )
     if len(sizes) > 1:
-        raise ShapeError(f"vmap: the batches differ in size: {' and '.join(sizes.values())}")
+        raise ShapeError(
+            f"vmap: the arguments' batches differ in size: {' and '.join(sizes.values())}"
+        )
     return next(iter(sizes))

@@ -94,8 +94,8 @@ def chosen_cases(names: Sequence[str]) -> dict[str, Case]:
             chosen[name] = everything[name]
         else:
             raise ArgumentError(
-                f"bench: there is no {name!r}; groups are {', '.join(GROUPS)} and all, and single "
-                f"cases such as {', '.join(list(GROUPS['book'])[:3])}"
+                f"bench: there is no {name!r}; there are the groups {', '.join(GROUPS)} and all, "
+                f"and single cases such as {', '.join(list(GROUPS['book'])[:3])}"
             )
     return chosen
 

@@ -268,28 +268,29 @@ def _traced(tracer: BodyTracer, function: Callable[[], list[Tensor]]) -> TracedB
 
 
 _CHANGED_HERE = (
-    "{} needs the value of a tensor of shape {} that a loop or a branch changes: it is known only "
-    "when it runs. Use smelt.where or smelt.cond to choose by value"
+    "{} needs the value of a tensor of shape {} inside a loop or a branch, where it is known only "
+    "at run time. To branch on it, use smelt.where or smelt.cond"
 )
 _GIVEN_CHANGED = (
-    "copy_ into a tensor of shape {} that a loop or a branch was given: return the new contents "
-    "instead, as the carry or as a result"
+    "copy_ into a tensor of shape {} that is an argument of a loop's or branch's body is not "
+    "allowed: return the new contents instead, in the carry or as a result"
 )
 _LEFT_BODY = (
-    "a traced tensor of shape {}{} left the body of the scan, while_loop or cond that it belongs "
-    "to: it has a value per turn, and none outside. Give it out as an output of the body (scan "
-    "stacks them), put it into the carry, or return it from the branch"
+    "a traced tensor of shape {}{} was used outside the body of its scan, while_loop or cond: it "
+    "has one value per iteration, and none outside. Return it as an output of the body (scan "
+    "stacks outputs), in the carry, or from the branch"
 )
 _GRADIENT_LEFT = (
-    "the body of a scan, while_loop or cond would set the .grad of a tensor of shape {} outside of "
-    "it, by backward() or by assignment; there would be one for each turn. Get it by smelt.grad "
-    "inside the body, or by backward() outside of the loop. Optimizers read .grad, so they cannot "
-    "be used in here: write `with smelt.no_grad(): w.copy_(w - lr * g)`, or take many steps with "
-    "a compiled step's `repeat` or `over`"
+    "the body of a scan, while_loop or cond would set the .grad of a tensor of shape {} outside "
+    "it, by backward() or by assignment; there would be one per iteration. Use smelt.grad inside "
+    "the body, or backward() outside the loop. Optimizers read .grad, so they cannot be used in a "
+    "body: write `with smelt.no_grad(): w.copy_(w - lr * g)`, or take many steps with a compiled "
+    "step's `repeat` or `over`"
 )
 
 
 _COLLECTIVE = (
-    "{} inside scan, cond or while_loop: how often it ran could differ from rank to rank, and the "
-    "others would wait for ever. Take it out of the loop, or write the loop in Python"
+    "{} is not supported inside scan, cond or while_loop: ranks could call it a different number "
+    "of times, and would then wait for each other forever. Move it out of the loop, or write the "
+    "loop in Python"
 )

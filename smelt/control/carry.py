@@ -37,7 +37,7 @@ def checked_length(what: str, value: Any) -> int:
     except TypeError:
         length = -1
     if length < 0:
-        raise ArgumentError(f"{what} must be an integer from 0 on, got {value!r}")
+        raise ArgumentError(f"{what} must be an integer of at least 0, got {value!r}")
     return length
 
 
@@ -84,8 +84,8 @@ def matching(
     return leaves
 
 
-_CARRY_DIFFERS = Wording("as before", " begins with {} and becomes {}; it must keep its {}")
+_CARRY_DIFFERS = Wording("as before", " starts with {} and becomes {}; it must keep its {}")
 _KNOWN_LATER = (
-    "must be a Python int: a traced tensor is known only when the step runs, and memory is laid "
-    "out before. Close over an int, or use while_loop"
+    "must be a Python int: a traced tensor is known only when the step runs, but memory is planned "
+    "before. Use an int from outside the step, or while_loop"
 )

@@ -121,7 +121,7 @@ def _conditions(yes: TracedBody, no: TracedBody) -> list[Condition]:
 
 _BRANCHES_DIFFER = Wording(
     "from both branches, `then` and `otherwise`",
-    ": the branches give {} and {}; both must give the same {}",
+    ": the branches return {} and {}; both must return the same {}",
 )
 _NO_FUNCTION = (
     "must be a function of the operands, got a {}; write `lambda: ...`, or choose between values "

@@ -64,17 +64,19 @@ def scan(
 def _length(sliced: list[Tensor], length: int | None) -> int:
     length = length if length is None else checked_length("scan: length", length)
     if any(not x.ndim for x in sliced):
-        raise ShapeError("scan: an input has shape (), so there is no axis to go along")
+        raise ShapeError("scan: an input has shape (), so there is no axis to scan along")
     lengths = {x.shape[0] for x in sliced}
     if len(lengths) > 1:
         shapes = ", ".join(str(x.shape) for x in sliced)
-        raise ShapeError(f"scan: the inputs need one length along their first axis, got {shapes}")
+        raise ShapeError(
+            f"scan: all inputs must have the same length along their first axis, got {shapes}"
+        )
     if length is None:
         if not lengths:
-            raise ArgumentError("scan: without inputs it needs `length`, a number of turns")
+            raise ArgumentError("scan: without inputs, give `length`, the number of iterations")
         return lengths.pop()
     if lengths and lengths != {length}:
-        raise ArgumentError(f"scan: length={length}, but the inputs have {lengths.pop()} elements")
+        raise ArgumentError(f"scan: length={length}, but the inputs have length {lengths.pop()}")
     return length
 
 
@@ -145,5 +147,6 @@ def _pair(result: Any) -> tuple[Any, Any]:
 
 
 _OUTPUTS_DIFFER = Wording(
-    "in every turn", " has {} in the first turn and {} in a later one; every turn needs the same {}"
+    "in every iteration",
+    " has {} in the first iteration and {} in a later one; every iteration needs the same {}",
 )

@@ -121,4 +121,4 @@ def _in_graph(loop: _Loop, initial: list[Tensor]) -> list[Tensor]:
     return last_carry(make_while(body), body, 1 + len(initial))[1:]
 
 
-_NOT_ENOUGH = "while_loop: the condition still holds after max_steps={} turns"
+_NOT_ENOUGH = "while_loop: the condition still holds after max_steps={} iterations"

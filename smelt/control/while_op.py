@@ -99,6 +99,6 @@ def _carry_after(graph: Graph, leaves: Sequence[Tensor]) -> list[Tensor]:
 
 
 _NO_LIMIT = (
-    "a compiled while_loop has no gradient in reverse mode: how many turns must be remembered is "
-    "not known before the step runs. Give max_steps, use scan, or forward mode (smelt.jvp)"
+    "a compiled while_loop has no gradient in reverse mode: how many iterations must be saved is "
+    "not known before the step runs. Give max_steps, or use scan or forward mode (smelt.jvp)"
 )

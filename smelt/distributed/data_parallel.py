@@ -76,23 +76,25 @@ class DistributedDataParallel(Module):
         shards: int = 4,
     ) -> None:
         if not isinstance(module, Module):
-            raise ArgumentError(f"DistributedDataParallel: {described(module)} is no module")
+            raise ArgumentError(
+                f"DistributedDataParallel: module must be a module, got {described(module)}"
+            )
         if not bucket_cap_mb > 0:
             raise ArgumentError(
-                f"DistributedDataParallel: bucket_cap_mb={bucket_cap_mb} must be above 0"
+                f"DistributedDataParallel: bucket_cap_mb must be positive, got {bucket_cap_mb}"
             )
         learned = [x for x in module.parameters() if x.requires_grad]
         if not learned:
             raise ArgumentError(
                 "DistributedDataParallel: no parameter requires a gradient, so there is nothing to "
-                "exchange"
+                "average"
             )
         self.module = module
         check_same_model(module)
         if deterministic and any(isinstance(part, SyncBatchNorm) for part in module.modules()):
             raise ArgumentError(
-                "DistributedDataParallel: deterministic=True computes shard by shard, and "
-                "SyncBatchNorm needs all at once; use BatchNorm, which normalizes each shard"
+                "DistributedDataParallel: deterministic=True computes shard by shard, but "
+                "SyncBatchNorm needs the whole batch; use BatchNorm, which normalizes each shard"
             )
         vars(self)["_shards"] = Shards(shards) if deterministic else None
         broadcast_state(module)
@@ -263,7 +265,7 @@ def exchange_of_all(parameters: Sequence[Tensor], what: str) -> Exchange:
     (exchange, *others) = found.values() or (None,)
     if not isinstance(exchange, Exchange) or others:
         raise ArgumentError(
-            f"{what}: the parameters are not those of one DistributedDataParallel; wrap the model "
-            "before the optimizer is made"
+            f"{what}: the parameters must be those of one DistributedDataParallel; wrap the model "
+            "before you make the optimizer"
         )
     return exchange

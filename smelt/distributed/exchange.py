@@ -119,8 +119,8 @@ class Exchange:
         """Returns the means over all ranks of some gradients."""
         if self.by_tree:
             raise ArgumentError(
-                "DistributedDataParallel: with deterministic=True write "
-                "model.backward(function, *batch) in the place of loss.backward(): the batch is "
+                "DistributedDataParallel: with deterministic=True, write "
+                "model.backward(function, *batch) instead of loss.backward(): the batch is "
                 "computed shard by shard"
             )
         given = [gradient for _, gradient in pairs]
@@ -131,8 +131,8 @@ class Exchange:
         for x in ordered:
             if not x.dtype.is_float or x.dtype.compute is not x.dtype:
                 raise ArgumentError(
-                    f"DistributedDataParallel: a gradient is {x.dtype.name}; parameters are "
-                    "float32 or float64 (16-bit storage is train.fit(precision=...)'s affair)"
+                    f"DistributedDataParallel: a gradient is {x.dtype.name}; parameters must be "
+                    "float32 or float64 (for 16-bit storage use train.fit(precision=...))"
                 )
         result: list[Tensor] = list(given)
         for places, means in self._means(ordered):

@@ -60,19 +60,21 @@ class ZeroRedundancyOptimizer:
         self.parameters: list[Tensor] = [x for x in params if x.requires_grad]
         name = getattr(optimizer_class, "__name__", repr(optimizer_class))
         if not (isinstance(optimizer_class, type) and issubclass(optimizer_class, Optimizer)):
-            raise ArgumentError(f"ZeroRedundancyOptimizer: {name} is no optimizer of smelt.optim")
+            raise ArgumentError(
+                f"ZeroRedundancyOptimizer: {name} is not an optimizer of smelt.optim"
+            )
         if not optimizer_class.is_elementwise:
             raise ArgumentError(
-                f"ZeroRedundancyOptimizer: {name} looks at whole parameters, and a rank has parts; "
-                "take one that treats each element by itself, such as optim.Adam"
+                f"ZeroRedundancyOptimizer: {name} needs whole parameters, but each rank updates "
+                "only parts of them; use an elementwise optimizer, such as optim.Adam"
             )
         if len({x.dtype for x in self.parameters}) > 1:
-            raise ArgumentError("ZeroRedundancyOptimizer: parameters of several dtypes; give one")
+            raise ArgumentError("ZeroRedundancyOptimizer: all parameters must have the same dtype")
         self.exchange: Exchange = exchange_of_all(self.parameters, "ZeroRedundancyOptimizer")
         if self.exchange.by_tree:
             raise ArgumentError(
-                "ZeroRedundancyOptimizer: deterministic=True adds gradients up elsewhere; take "
-                "the optimizer itself"
+                "ZeroRedundancyOptimizer: not supported with deterministic=True, which sums "
+                "gradients in its own way; use the optimizer itself"
             )
         self.size: int = get_world_size()
         self.rank: int = get_rank()
@@ -111,8 +113,8 @@ class ZeroRedundancyOptimizer:
         gradients = [x.grad for x in self.parameters]
         if any(gradient is None for gradient in gradients):
             raise ArgumentError(
-                "ZeroRedundancyOptimizer.step: a parameter has no gradient; each needs one, since "
-                "parts of them lie on all ranks"
+                "ZeroRedundancyOptimizer.step: a parameter has no gradient; all parameters need "
+                "one, since their updates are divided among all ranks"
             )
         with no_grad():
             self.part.grad = self._mean([g for g in gradients if g is not None])
@@ -180,11 +182,15 @@ class ZeroRedundancyOptimizer:
         for name, moment in self.optimizer.state[self.part].items():
             keys = [f"state.{n}.{name}" for n in range(len(self.parameters))]
             if not given.keys() >= set(keys):
-                raise StateError(f"the state_dict does not fit: it has no {name} of all parameters")
+                raise StateError(
+                    f"the state_dict does not fit: {name} is missing for some of the parameters"
+                )
             if moment.shape != (self.width,):
                 own[f"state.0.{name}"] = given[keys[0]]
             elif [given[key].shape for key in keys] != [x.shape for x in self.parameters]:
-                raise StateError(f"the state_dict does not fit: other shapes of {name}")
+                raise StateError(
+                    f"the state_dict does not fit: shapes of {name} differ from the parameters'"
+                )
             else:
                 own[f"state.0.{name}"] = self._own(flat([given[key] for key in keys]))
         if "param_groups.0.step" in own:

@@ -53,8 +53,9 @@ class Shards:
         is_number = is_whole_number(count) and count >= 1
         if not is_number or count & (count - 1) or size & (size - 1) or size > count:
             raise ArgumentError(
-                f"DistributedDataParallel: deterministic=True computes shards={count!r} by {size} "
-                "ranks; both are powers of two, and no more ranks than shards"
+                "DistributedDataParallel: with deterministic=True, the numbers of shards and of "
+                "ranks must be powers of two, with no more ranks than shards; got "
+                f"shards={count!r} and {size} ranks"
             )
         self.count: int = int(count)
         self.own: int = int(count) // size
@@ -85,9 +86,9 @@ class Shards:
         samples = samples_of(leaves)
         if samples is None or samples % self.own:
             raise ShapeError(
-                f"DistributedDataParallel: {samples} samples on a rank cannot be cut into "
-                f"{self.own} equal shards, which deterministic=True asks for; give batches of a "
-                f"multiple of {self.count} samples on all ranks together"
+                f"DistributedDataParallel: {samples} samples on a rank cannot be split into "
+                f"{self.own} equal shards, as deterministic=True requires; the batch of all ranks "
+                f"together must be a multiple of {self.count} samples"
             )
         width = samples // self.own
         cut = [isinstance(x, Tensor) and bool(x.ndim) and x.shape[0] == samples for x in leaves]

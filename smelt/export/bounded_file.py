@@ -52,10 +52,10 @@ class BoundedFile:
         self.left -= count
         if self.left < 0:
             raise FileError(
-                f"{self.path}: what it describes takes more memory than the {self.size} bytes of "
-                f"the file and {max(SPARE, self.size // SHARE)} more, as files do that are meant "
-                "to fill a machine, and those of very many small tensors. If you trust it, write "
-                "its tensors as a .safetensors file where PyTorch is installed"
+                f"{self.path}: reading it would take more memory than its {self.size} bytes and "
+                f"{max(SPARE, self.size // SHARE)} more, as with files that are made to exhaust "
+                "memory, or that hold very many small tensors. If you trust it, convert it to a "
+                ".safetensors file where PyTorch is installed"
             )
 
     def read(self, start: int, size: int) -> bytes:
@@ -124,14 +124,14 @@ class BoundedFile:
     def damaged(self, reason: str) -> FileError:
         """Returns the error for contents that no `torch.save` writes."""
         return FileError(
-            f"{self.path}: a file of torch.save that is damaged or truncated ({reason[:300]}); use "
+            f"{self.path}: this torch.save file is damaged or truncated ({reason[:300]}); use "
             "another copy"
         )
 
     def _check(self, start: int, size: int) -> None:
         if not 0 <= start <= start + size <= self.size:
             raise self.damaged(
-                f"{size} bytes from {start} on do not lie within its {self.size} bytes"
+                f"{size} bytes at offset {start} are not within its {self.size} bytes"
             )
 
 
@@ -146,6 +146,6 @@ def bounded(path: Location) -> Iterator[BoundedFile]:
     with open_file(path) as file:
         facts = os.fstat(file.fileno())
         if not stat.S_ISREG(facts.st_mode):
-            raise FileError(f"{path}: is no file with contents but a folder, a pipe or a device")
+            raise FileError(f"{path}: is a folder, a pipe or a device, not a regular file")
         size = facts.st_size
         yield BoundedFile(path, file, size, size + max(SPARE, size // SHARE))

@@ -156,7 +156,9 @@ def to_c(
 def _check_name(name: str) -> None:
     is_one = isinstance(name, str) and re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name)
     if not is_one or name in RESERVED:
-        raise ArgumentError(f"to_c: name={name!r} is no identifier of C; use letters and digits")
+        raise ArgumentError(
+            f"to_c: name must be a C identifier, got {name!r}; use letters, digits and underscores"
+        )
 
 
 def _trace(

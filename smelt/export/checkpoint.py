@@ -117,8 +117,8 @@ def _rows(file: SafetensorsFile) -> Any:
         ) from None
     if version != VERSION:
         raise FileError(
-            f"{file.path}: has a structure of version {version!r}, and this Smelt reads {VERSION}; "
-            "read it with the version that wrote it"
+            f"{file.path}: has a structure of version {version!r}, but this Smelt reads version "
+            f"{VERSION}; read it with the Smelt that wrote it"
         )
     return rows
 
@@ -127,6 +127,6 @@ def _check_path(name: str, path: Any) -> None:
     if not isinstance(path, (str, os.PathLike)):
         wanted = "save(value, path)" if name == "save" else "load(path)"
         raise ArgumentTypeError(
-            f"{name} needs a path, as in smelt.{wanted}, got {described(path)}; a file of its own "
-            "is written, not a part of an open one"
+            f"{name} needs a path, as in smelt.{wanted}, got {described(path)}; open files are not "
+            "supported"
         )

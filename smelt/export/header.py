@@ -198,7 +198,7 @@ def _opened(library: Any, path: Location) -> FileIO:
             file.close()
             raise
         file.close()
-    raise FileError(f"{path}: is replaced again and again while it is opened; read it later")
+    raise FileError(f"{path}: is being replaced repeatedly while it is opened; read it later")
 
 
 def _is_valid(library: Any, path: Location, facts: os.stat_result) -> bool:
@@ -206,7 +206,7 @@ def _is_valid(library: Any, path: Location, facts: os.stat_result) -> bool:
     file.
     """
     if not stat.S_ISREG(facts.st_mode):
-        raise FileError(f"{path}: is no file with contents but a folder, a pipe or a device")
+        raise FileError(f"{path}: is a folder, a pipe or a device, not a regular file")
     try:
         library.safe_open(path, "numpy")
     except library.SafetensorError as error:
@@ -275,16 +275,15 @@ def begins_as_legacy(start: bytes) -> bool:
 
 def _of_pytorch(path: Location) -> FileError:
     return FileError(
-        f"{path}: begins as the files of torch.save do, and is no .safetensors file; "
-        "smelt.load(path) reads it"
+        f"{path}: is a torch.save file, not a .safetensors file; smelt.load(path) reads it"
     )
 
 
 def _of_pickle(path: Location) -> FileError:
     return FileError(
-        f"{path}: is a pickle, but not one of torch.save; reading one runs what is in it, and "
-        "Smelt reads none. Where the program that wrote it is installed, write its tensors anew: "
-        "smelt.save(value, path), torch.save(state_dict, path) or safetensors"
+        f"{path}: is a pickle, but not one of torch.save; Smelt does not read pickles, since that "
+        "would run code in them. Where the program that wrote it is installed, save its tensors "
+        "again: smelt.save(value, path), torch.save(state_dict, path) or safetensors"
     )
 
 
@@ -312,7 +311,7 @@ def _header(path: Location, file: FileIO) -> tuple[dict[str, Any], int]:
 def _metadata(path: Location, given: Any) -> dict[str, str]:
     if given is None:
         raise FileError(
-            f'{path}: its "{METADATA}" is null; the format wants a map of text there, or nothing'
+            f'{path}: its "{METADATA}" is null; the format requires a map of text, or no such key'
         )
     return given
 
@@ -385,7 +384,7 @@ def _shortened(path: Location) -> FileError:
 def _checked(path: Location, entry: Entry, array: np.ndarray) -> np.ndarray:
     if entry.dtype is dtypes.bool_ and array.view(np.uint8).max(initial=0) > 1:
         raise FileError(
-            f"{path}: tensor {entry.name!r} is of bools, and has bytes other than 0 and 1; the "
-            "file is damaged, use another copy"
+            f"{path}: the bool tensor {entry.name!r} has bytes other than 0 and 1; the file is "
+            "damaged, use another copy"
         )
     return array

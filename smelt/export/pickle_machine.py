@@ -135,7 +135,7 @@ class PickleMachine:
     def _above_mark(self) -> list[Any]:
         """Returns all above the last mark, and takes both away."""
         if not self._marks:
-            self._refuse("no mark where one belongs")
+            self._refuse("no mark where one is needed")
         start = self._marks.pop()
         values = self._stack[start:]
         del self._stack[start:]
@@ -145,14 +145,14 @@ class PickleMachine:
         """Returns what lies on top, which stays there."""
         container = self._pop()
         if type(container) not in kinds:
-            self._refuse(f"items for what is no {kinds[0].__name__}")
+            self._refuse(f"items for something that is not a {kinds[0].__name__}")
         self._stack.append(container)
         return container
 
     def _finished(self, value: Any) -> Any:
         """Returns a value that may be a part of the result."""
         if isinstance(value, Unfinished):
-            self._refuse(f"a value that is none: {_described(value)}")
+            self._refuse(f"something that is not a value: {_described(value)}")
         return value
 
     # --- what operations do -----------------------------------------------------------------------
@@ -193,7 +193,7 @@ class PickleMachine:
             if isinstance(key, Unfinished) or not is_key(key):
                 self._refuse("a key that is neither text nor a number")
             if key in container:
-                self._refuse("a key that is named twice")
+                self._refuse("a key that occurs twice")
             container[key] = self._finished(value)
 
     def _put(self, number: int) -> None:
@@ -213,7 +213,7 @@ class PickleMachine:
     def _global(self, names: Sequence[Any]) -> None:
         module, name = names
         if not isinstance(module, str) or not isinstance(name, str):
-            self._refuse("a name that is no text")
+            self._refuse("a name that is not text")
         if len(module) + len(name) > LONGEST_NAME:
             self._refuse(f"a name of {len(module) + len(name)} characters")
         self._stack.append(self._find(module, name, self._place()))
@@ -229,7 +229,7 @@ class PickleMachine:
         """Makes a value of what a name means and its arguments."""
         arguments, meaning = self._pop(), self._pop()
         if not isinstance(meaning, Meaning) or not isinstance(arguments, tuple):
-            self._refuse("a call of what is no name, or with what are no arguments")
+            self._refuse("a call of something that is not a name, or without valid arguments")
         if meaning.make is None or len(arguments) not in meaning.counts:
             self._refuse(f"{meaning.name} with {len(arguments)} arguments")
         try:
@@ -242,12 +242,12 @@ class PickleMachine:
         state = self._finished(self._pop())
         self._container(OrderedDict)
         if not isinstance(state, dict):
-            self._refuse("attributes that are no dict")
+            self._refuse("attributes that are not a dict")
 
     def _persistent_id(self) -> None:
         given = self._pop()
         if not isinstance(given, tuple):
-            self._refuse("a persistent id that is no tuple")
+            self._refuse("a persistent id that is not a tuple")
         try:
             self._stack.append(self._persistent(given))
         except Contradiction as error:

@@ -124,7 +124,7 @@ def _content(file: BoundedFile, stream: BinaryIO, size: int) -> bytes:
 def _line(file: BoundedFile, stream: BinaryIO) -> str:
     line = stream.readline(LONGEST_NAME)
     if not line.endswith(b"\n"):
-        raise file.damaged(f"its pickle names something without an end: {line[:60]!r}")
+        raise file.damaged(f"its pickle has a name without an end: {line[:60]!r}")
     return _text(file, line[:-1])
 
 
@@ -134,4 +134,4 @@ def _text(file: BoundedFile, content: bytes) -> str:
     try:
         return content.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
-        raise file.damaged(f"its pickle has text that is none: {content[:60]!r}") from None
+        raise file.damaged(f"its pickle has invalid text: {content[:60]!r}") from None

@@ -74,7 +74,7 @@ def _advice() -> Iterator[tuple[Callable[[Any], bool], str]]:
 
     yield has("state_dict"), "save its state_dict()"
     yield has("get_state"), "save its get_state()"
-    yield is_a(type), "save its name, or the settings to make an object anew"
+    yield is_a(type), "save its name, or the settings from which to make an object again"
     yield is_a(enum.Enum), "save its value"
     yield is_a(np.ndarray), "save its tolist()"
     yield is_a(str), "save str(...) of it"
@@ -92,6 +92,6 @@ def _advice() -> Iterator[tuple[Callable[[Any], bool], str]]:
     yield callable, "save its name"
     yield (
         lambda _: True,
-        "save what it is made of; a file holds tensors, NumPy arrays and numbers, text, bytes, "
+        "save what it consists of; a file can hold tensors, NumPy arrays and numbers, text, bytes, "
         "None, dicts, lists, tuples and sets",
     )

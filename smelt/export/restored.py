@@ -77,7 +77,7 @@ class Reader:
             return item
         (number,) = item
         if type(number) is not int or number < 0:
-            raise ValueError(f"{number!r} is no number of a row")
+            raise ValueError(f"{number!r} is not the number of a row")
         return self._values[number]
 
     def _items(self, *items: Any) -> list[Any]:
@@ -102,7 +102,7 @@ class Reader:
         dtype = entry.dtype
         flag = type(requires_grad) is bool
         if not flag or dtype is None or (requires_grad and not dtype.is_float):
-            raise ValueError(f"no tensor is {entry.kind} with requires_grad {requires_grad!r}")
+            raise ValueError(f"a tensor of {entry.kind} with requires_grad {requires_grad!r}")
         array = self._arrays[name].astype(dtype.storage, copy=False)
         tensor = kind.__new__(kind)
         Tensor.__init__(tensor, array, dtype, requires_grad)
@@ -112,7 +112,7 @@ class Reader:
     def _array(self, name: str, dtype: str) -> np.ndarray:
         entry = self._entry(name)
         if dtype not in NUMBERS or entry.dtype_name != COMPLEX.get(dtype, dtype):
-            raise ValueError(f"no array of {dtype!r} is {entry.kind}")
+            raise ValueError(f"an array of {dtype!r} stored as {entry.kind}")
         array = self._arrays[name].astype(entry.dtype_name, copy=False)
         if dtype not in COMPLEX:
             return array
@@ -122,17 +122,17 @@ class Reader:
 
     def _content(self, name: str) -> bytes:
         if self._entry(name).kind != "U8":
-            raise ValueError(f"{name!r} are no bytes")
+            raise ValueError(f"{name!r} does not hold bytes")
         if name not in self._bytes:
             self._bytes[name] = self._arrays[name].tobytes()
         return self._bytes[name]
 
     def _number(self, dtype: str, digits: str) -> Any:
         if dtype not in NUMBERS:
-            raise ValueError(f"{dtype!r} is no dtype of a number")
+            raise ValueError(f"{dtype!r} is not a dtype of a number")
         content = bytes.fromhex(digits)
         if dtype == "bool" and content not in (b"\0", b"\1"):
-            raise ValueError(f"{digits} is no bool")
+            raise ValueError(f"{digits} is not a bool")
         (number,) = np.frombuffer(content, np.dtype(dtype).newbyteorder("<")).astype(dtype)
         return number
 
@@ -146,7 +146,7 @@ def _distinct(kind: Callable[[list[Any]], Any], items: list[Any]) -> Any:
     """Returns a set, or a dict, of what has to be distinct."""
     container = kind(items)
     if len(container) < len(items):
-        raise ValueError("a key is named twice")
+        raise ValueError("a key occurs twice")
     return container
 
 

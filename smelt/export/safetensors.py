@@ -69,8 +69,8 @@ def save_file(
     """
     if not isinstance(tensors, Mapping):
         raise ArgumentError(
-            f"save_file needs a dict of tensors by name, got a {type(tensors).__name__}; of a "
-            "model give model.state_dict()"
+            f"save_file needs a dict from names to tensors, got a {type(tensors).__name__}; for a "
+            "model pass model.state_dict()"
         )
     _check_metadata(metadata or {})
     arrays = {_named(name): _copied(name, value) for name, value in tensors.items()}
@@ -124,9 +124,9 @@ def _header(arrays: Arrays, metadata: Mapping[str, str]) -> bytes:
     text += b" " * (-len(text) % LENGTH)
     if len(text) > LONGEST:
         raise ArgumentError(
-            f"save: names, metadata and what is no array take {len(text)} bytes; the format allows "
-            f"{LONGEST}: give fewer tensors, shorter names or less metadata, and long lists of "
-            "numbers as arrays"
+            f"save: names, metadata and values that are not arrays take {len(text)} bytes, but the "
+            f"format allows {LONGEST}; save fewer tensors, shorter names or less metadata, and "
+            "long lists of numbers as arrays"
         )
     return len(text).to_bytes(LENGTH, "little") + text
 
@@ -175,7 +175,7 @@ def read_arrays(file: SafetensorsFile, mmap: bool) -> dict[str, np.ndarray]:
     promised = None if mmap else file.metadata.get(CHECKSUM)
     if promised is not None and promised != _checksum(arrays, file.metadata.get(STRUCTURE)):
         raise FileError(
-            f"{file.path}: the contents differ from their SHA-256 in the header: the file was "
+            f"{file.path}: the contents do not match the SHA-256 in the header: the file was "
             "altered or damaged after it was written; use another copy"
         )
     return {name: array for name, (_, array) in arrays.items()}
@@ -212,10 +212,14 @@ def _check_metadata(metadata: Any) -> None:
     if not isinstance(metadata, Mapping) or not all(
         isinstance(text, str) for item in metadata.items() for text in item
     ):
-        raise ArgumentError(f"save_file: metadata must be a dict, text -> text; got {metadata!r}")
+        raise ArgumentError(
+            f"save_file: metadata must be a dict from text to text, got {metadata!r}"
+        )
     for name in (CHECKSUM, STRUCTURE):
         if name in metadata:
-            raise ArgumentError(f"save_file: the metadata name {name!r} is taken")
+            raise ArgumentError(
+                f"save_file: the metadata name {name!r} is reserved; choose another one"
+            )
     for text in (text for item in metadata.items() for text in item):
         _check_text("the metadata", text)
 
@@ -225,16 +229,16 @@ def _check_text(what: str, text: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise ArgumentError(
-            f"save_file: {what} {text!r} has a surrogate, which no UTF-8 text has; leave it out"
+            f"save_file: {what} {text!r} has a surrogate, which UTF-8 cannot encode; remove it"
         ) from None
 
 
 def _named(name: Any) -> str:
     if not isinstance(name, str):
-        raise ArgumentError(f"save_file: {name!r} is no name; tensors are named by text")
+        raise ArgumentError(f"save_file: the name of a tensor must be text, got {name!r}")
     if name == METADATA:
         raise ArgumentError(
-            "save_file: the name '__metadata__' is taken by the format; choose another one"
+            "save_file: the name '__metadata__' is reserved by the format; choose another one"
         )
     _check_text("the name", name)
     return name
@@ -243,9 +247,9 @@ def _named(name: Any) -> str:
 def _copied(name: str, value: Any) -> tuple[str, np.ndarray]:
     """Returns a copy of a tensor, as the file holds it."""
     if not isinstance(value, Tensor | np.ndarray | np.generic):
-        hint = "; give dicts within dicts one dict, with names such as 'a.b'"
+        hint = "; flatten nested dicts into one, with names such as 'a.b'"
         raise ArgumentError(
-            f"save_file: {name!r} is no tensor but a {type(value).__name__}"
+            f"save_file: {name!r} must be a tensor or array, got a {type(value).__name__}"
             f"{hint if isinstance(value, Mapping) else ''}"
         )
     tensor = as_tensor(value)

@@ -158,7 +158,7 @@ def written(value: Any) -> Written:
             continue
         elif type(part) in CONTAINERS:
             if id(part) in around:
-                raise ArgumentError(f"save: {path} is {described(part)} that holds itself")
+                raise ArgumentError(f"save: {path} is {described(part)} that contains itself")
             around.add(id(part))
             stack.append((part, path, True))
             stack += reversed([(below, at, False) for below, at in _below(part, path)])
@@ -203,8 +203,8 @@ def _check_keys(container: Any, path: Path) -> None:
         for key in container:
             if not is_key(key):
                 raise ArgumentError(
-                    f"save: {path} has the key {described(key)}; a file has as keys text, None, "
-                    f"numbers (whole ones below 2**60 in size) and tuples of these"
+                    f"save: {path} has the key {described(key)}; keys must be text, None, numbers "
+                    "(integers below 2**60 in size) or tuples of these"
                 )
 
 

@@ -82,14 +82,14 @@ def _of_zip(file: BoundedFile, mmap: bool) -> Any:
         (_word(file, found[name]) for at in VERSIONS if (name := root + at) in found), b""
     )
     if not version.isdigit() or not 1 <= int(version) <= NEWEST:
-        raise file.damaged(f"it has version {version!r}, and Smelt reads 1 to {NEWEST}")
+        raise file.damaged(f"it has version {version!r}, but Smelt reads 1 to {NEWEST}")
 
     def locate(storage: Storage) -> None:
         member = found.get(f"{root}data/{storage.key}")
         if member is None or member.size != storage.nbytes:
             there = f"{member.size} bytes" if member else "no bytes"
             raise file.damaged(
-                f"storage {storage.key[:60]!r} needs {storage.nbytes} bytes and has {there}"
+                f"storage {storage.key[:60]!r} needs {storage.nbytes} bytes, but has {there}"
             )
         storage.start, storage.checksum = place(file, member), member.checksum
 
@@ -112,13 +112,13 @@ def _root(file: BoundedFile, found: dict[str, Member]) -> str:
         if any(name.endswith(".npy") for name in found):
             raise of_numpy(file.path)
         raise FileError(
-            f"{file.path}: is a zip archive, and none of torch.save's: it has no data.pkl"
+            f"{file.path}: is a zip archive, but not one of torch.save: it has no data.pkl"
         )
     if len(roots) > 1:
         raise file.damaged("it has several members data.pkl")
     if f"{roots[0]}constants.pkl" in found:
         raise FileError(
-            f"{file.path}: was written by torch.jit.save, and holds a program; where PyTorch is "
+            f"{file.path}: was written by torch.jit.save and contains a program; where PyTorch is "
             "installed, write torch.save(torch.jit.load(path).state_dict(), new_path)"
         )
     return roots[0]
@@ -127,7 +127,7 @@ def _root(file: BoundedFile, found: dict[str, Member]) -> str:
 def _word(file: BoundedFile, member: Member) -> bytes:
     """Returns a member of a single word."""
     if member.size > 20:
-        raise file.damaged(f"member {member.name[:60]!r} of {member.size} bytes")
+        raise file.damaged(f"member {member.name[:60]!r} has {member.size} bytes")
     start = place(file, member)
     file.check(start, member.size, member.checksum)
     return file.read(start, member.size).strip()
@@ -138,7 +138,7 @@ def _is_swapped(file: BoundedFile, found: dict[str, Member], root: str) -> bool:
     member = found.get(f"{root}byteorder")
     order = _word(file, member) if member else b"little"  # before PyTorch 2.1 there was none
     if order not in (b"little", b"big"):
-        raise file.damaged(f"an order of bytes {order!r}")
+        raise file.damaged(f"its byte order is {order!r}")
     return order.decode() != sys.byteorder
 
 
@@ -154,15 +154,15 @@ def _of_legacy(file: BoundedFile) -> Any:
         start = stream.tell()
     _, version, _, value, keys = parts
     if version != LEGACY_VERSION:
-        raise file.damaged(f"its format is not the one of number {LEGACY_VERSION}")
+        raise file.damaged(f"its format does not have version {LEGACY_VERSION}")
     if type(keys) is not list or len(keys) != len(storages.by_key):
-        raise file.damaged("its storages are not those that its tensors look into")
+        raise file.damaged("its storages are not those that its tensors use")
     for key in keys:
         storage = storages.by_key.pop(key, None) if isinstance(key, str) else None
         if storage is None:
-            raise file.damaged("a storage into which no tensor looks")
+            raise file.damaged("it has a storage that no tensor uses")
         if int.from_bytes(file.read(start, COUNT), "little") != storage.count:
-            raise file.damaged(f"storage {key[:60]!r} has not the count that its tensors say")
+            raise file.damaged(f"storage {key[:60]!r} differs in size from what its tensors say")
         storage.start = start + COUNT
         start = storage.start + storage.nbytes
         storages.by_key[key] = storage

@@ -122,7 +122,7 @@ class Storages:
             self.by_key[key] = Storage(key, kind, count)
         storage = self.by_key[key]
         if (storage.kind, storage.count) != (kind, count):
-            raise Contradiction(f"two accounts of storage {key[:60]!r}")
+            raise Contradiction(f"two different descriptions of storage {key[:60]!r}")
         return storage
 
     def tensor(
@@ -210,7 +210,7 @@ def _check_view(storage: Storage, offset: Any, shape: Any, strides: Any) -> None
         raise Contradiction(f"{len(shape)} axes and {len(strides)} strides")
     numbers = (offset, *shape, *strides)
     if not all(type(number) is int and 0 <= number < LARGEST for number in numbers):
-        raise Contradiction("a shape, an offset or strides that are no counts")
+        raise Contradiction("a shape, an offset or strides that are not valid integers")
     end = offset
     if 0 not in shape:
         end += 1 + sum((extent - 1) * step for extent, step in zip(shape, strides, strict=True))

@@ -81,8 +81,8 @@ class TorchValues:
             )
         raise FileError(
             f"{self._file.path}: names {whole[:120]!r}{where}, which PyTorch would import "
-            "and call; Smelt reads tensors, numbers and text within dicts, lists and tuples, and "
-            "runs nothing. Where PyTorch is installed, write the state_dict alone, "
+            "and call; Smelt runs no code, and reads only tensors, numbers and text within dicts, "
+            "lists and tuples. Where PyTorch is installed, save only the state_dict, "
             "torch.save(model.state_dict(), path), or a .safetensors file"
         )
 
@@ -100,22 +100,22 @@ class TorchValues:
             raise Contradiction(f"{what} in place of a storage")
         _, kind, key, location, count = given
         if not isinstance(kind, Meaning) or kind.name.removeprefix("torch.") not in KINDS:
-            raise Contradiction("a storage of no kind")
+            raise Contradiction("a storage without a dtype")
         if not isinstance(key, str) or not isinstance(location, str):
-            raise Contradiction("a key that is no text")
+            raise Contradiction("a key that is not text")
         if type(count) is not int or not 0 <= count < 2**60:
-            raise Contradiction("a count that is none")
+            raise Contradiction("a count that is not a valid integer")
         return self._storages.add(key, KINDS[kind.name.removeprefix("torch.")], count)
 
     def _bytes(self, text: Any, encoding: Any) -> bytes:
         """Returns bytes, which protocol 2 writes as text of as many characters."""
         if not isinstance(text, str) or encoding != "latin1":
-            raise Contradiction("what is no text")
+            raise Contradiction("an argument that is not text")
         self._file.take(BYTES + 2 * len(text))
         try:
             return text.encode("latin1")
         except UnicodeEncodeError:
-            raise Contradiction("characters that are no bytes") from None
+            raise Contradiction("characters that are not bytes") from None
 
     def _ordered_dict(self) -> OrderedDict[Any, Any]:
         self._file.take(ORDERED_DICT)
@@ -135,9 +135,9 @@ class TorchValues:
         if not isinstance(storage, Storage):
             raise Contradiction("no storage")
         if type(shape) is not tuple or type(strides) is not tuple:
-            raise Contradiction("a shape or strides that are no tuple")
+            raise Contradiction("a shape or strides that are not a tuple")
         if type(requires_grad) is not bool:
-            raise Contradiction("a requires_grad that is no bool")
+            raise Contradiction("a requires_grad that is not a bool")
         _check_plain(hooks, metadata)
         return self._storages.tensor(storage, offset, shape, strides, requires_grad)
 
@@ -159,12 +159,12 @@ def _check_plain(hooks: Any, metadata: Any) -> None:
     """Raises Contradiction when a tensor has hooks, or is a view that negates or conjugates."""
     for given in (hooks, metadata):
         if not (given is None or (isinstance(given, Mapping) and not given)):
-            raise Contradiction("hooks or metadata, which Smelt's tensors have not")
+            raise Contradiction("hooks or metadata, which Smelt's tensors do not have")
 
 
 def _size(extents: Any) -> tuple[int, ...]:
     if type(extents) is not tuple or len(extents) > MOST_AXES:
-        raise Contradiction("what is no shape")
+        raise Contradiction("an argument that is not a shape")
     if not all(type(extent) is int for extent in extents):
-        raise Contradiction("what are no extents")
+        raise Contradiction("a shape with invalid extents")
     return extents

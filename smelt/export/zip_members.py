@@ -57,10 +57,10 @@ def members(file: BoundedFile) -> dict[str, Member]:
     for member in _entries(file, content):
         file.take(MEMORY + 2 * len(member.name))
         if member.name in result:
-            raise file.damaged(f"two members are called {_shown(member.name)}")
+            raise file.damaged(f"two members are named {_shown(member.name)}")
         result[member.name] = member
     if len(result) != count:
-        raise file.damaged(f"its directory has {len(result)} members and promises {count}")
+        raise file.damaged(f"its directory has {len(result)} members instead of {count}")
     end = 0
     for member in sorted(result.values(), key=lambda member: member.header):
         if member.header < end:
@@ -79,8 +79,7 @@ def place(file: BoundedFile, member: Member) -> int:
     """
     if not member.is_stored:
         raise file.damaged(
-            f"member {_shown(member.name)} is compressed or encrypted, and torch.save compresses "
-            "nothing"
+            f"member {_shown(member.name)} is compressed or encrypted, but torch.save does neither"
         )
     parts = LOCAL.unpack(file.read(member.header, LOCAL.size))
     length, extra = parts[-2:]
@@ -100,7 +99,7 @@ def _directory(file: BoundedFile) -> tuple[int, int, int]:
     _, *_, count, length, start, comment = END.unpack_from(tail, at)
     end = file.size - size + at
     if at + END.size + comment != len(tail):
-        raise file.damaged("there is more behind the end of its directory")
+        raise file.damaged("there is more after the end of its directory")
     if at >= LOCATOR.size and tail[at - LOCATOR.size :].startswith(b"PK\6\7"):
         _, _, wide, _ = LOCATOR.unpack_from(tail, at - LOCATOR.size)
         signature, *_, count, length, start = WIDE_END.unpack(file.read(wide, WIDE_END.size))
@@ -108,7 +107,7 @@ def _directory(file: BoundedFile) -> tuple[int, int, int]:
         if signature != b"PK\6\6":
             raise file.damaged("the end of its directory is not where it says")
     if start + length > end:
-        raise file.damaged("its directory is longer than there is room")
+        raise file.damaged("its directory is too long for the file")
     return count, start, length
 
 
@@ -126,7 +125,7 @@ def _entries(file: BoundedFile, content: bytes) -> Iterator[Member]:
         more = content[at : at + extra]
         at += extra + comment
         if signature != b"PK\1\2" or at > len(content):
-            raise file.damaged("its directory has an entry that is none")
+            raise file.damaged("its directory has an invalid entry")
         size, packed, header = _widened(file, (size, packed, header), more)
         is_stored = method == 0 and not flags & ENCRYPTED
         if is_stored and packed != size:
@@ -134,7 +133,7 @@ def _entries(file: BoundedFile, content: bytes) -> Iterator[Member]:
         try:
             text = name.decode()
         except UnicodeDecodeError:
-            raise file.damaged(f"the name of a member is no text: {name[:60]!r}") from None
+            raise file.damaged(f"the name of a member is not text: {name[:60]!r}") from None
         # where it is told not to compute checksums, torch.save writes zero
         yield Member(text, header, size, checksum or None, is_stored)
 

@@ -50,10 +50,12 @@ def _part_counts(what: str, output_size: Output, extents: Sizes) -> Sizes:
     sizes = tuple(output_size) if isinstance(output_size, Sequence) else (output_size,)
     sizes = sizes * len(extents) if len(sizes) == 1 else sizes
     if len(sizes) != len(extents):
-        raise ArgumentError(f"{what}: output_size {output_size} for {len(extents)} axes")
+        raise ArgumentError(
+            f"{what}: output_size must be one number or {len(extents)}, got {output_size}"
+        )
     filled = [extent if n is None else n for n, extent in zip(sizes, extents, strict=True)]
     if not all(extents):
-        raise ShapeError(f"{what}: an input whose axes {extents} are empty has no parts")
+        raise ShapeError(f"{what}: the input has an empty spatial axis, {extents}")
     return per_axis(what, "output_size", filled, len(extents), 1)
 
 

@@ -61,8 +61,8 @@ def scaled_dot_product_attention(
     """
     if min(key.ndim, value.ndim) < 2 or key.shape[-2] != value.shape[-2]:
         raise ShapeError(
-            f"attention: key {key.shape} and value {value.shape} need one place (axis -2) for "
-            "each other"
+            f"attention: key {key.shape} and value {value.shape} must have the same length (axis "
+            "-2)"
         )
     _check_fit(query, key)
 
@@ -128,18 +128,22 @@ def _weights(
 def _check_fit(query: Tensor, key: Tensor) -> None:
     if query.ndim < 2 or key.ndim < 2 or query.shape[-1] != key.shape[-1]:
         raise ShapeError(
-            f"attention: query {query.shape} and key {key.shape} need the same last extent"
+            f"attention: query {query.shape} and key {key.shape} must have the same last extent"
         )
 
 
 def _check_mask(mask: Tensor, query: Tensor, key: Tensor) -> None:
     if mask.dtype.kind == "int":
-        raise DTypeError(f"attention: a mask is bool or float, got {mask.dtype.name}; use .bool()")
+        raise DTypeError(
+            f"attention: a mask must be bool or float, got {mask.dtype.name}; use .bool()"
+        )
     batch = broadcast_shapes("attention", query.shape[:-2], key.shape[:-2])
     scores = (*batch, query.shape[-2], key.shape[-2])
     extents = zip(reversed(mask.shape), reversed(scores), strict=False)
     if mask.ndim > len(scores) or any(own not in (1, extent) for own, extent in extents):
-        raise ShapeError(f"attention: a mask {mask.shape} does not fit scores of {scores}")
+        raise ShapeError(
+            f"attention: a mask of shape {mask.shape} does not broadcast to the scores {scores}"
+        )
 
 
 def _softmax_of_some(scores: Tensor) -> Tensor:
@@ -175,10 +179,10 @@ def sinusoidal_encoding(
             f"sinusoidal_encoding: the width must be even and positive, got {width}"
         )
     if length < 0:
-        raise ArgumentError(f"sinusoidal_encoding: a negative length, {length}")
+        raise ArgumentError(f"sinusoidal_encoding: length must not be negative, got {length}")
     if layout not in ("interleaved", "concatenated"):
         raise ArgumentError(
-            f"sinusoidal_encoding: the layout is 'interleaved' or 'concatenated', got {layout!r}"
+            f"sinusoidal_encoding: layout must be 'interleaved' or 'concatenated', got {layout!r}"
         )
     places = iota(shape=(length, width // 2), axis=0).to(float64)  # of any length in one version
     angles = places / as_tensor(10000 ** (np.arange(0, width, 2) / width))
@@ -205,10 +209,11 @@ def masked_mean(x: Tensor, padding: Tensor | None = None, dim: int = 1) -> Tenso
     if padding is None:
         return x.mean(dim)
     if padding.dtype.kind != "bool":
-        raise DTypeError(f"masked_mean: the padding is bool, got {padding.dtype.name}")
+        raise DTypeError(f"masked_mean: padding must be bool, got {padding.dtype.name}")
     if padding.shape != x.shape[:-1]:
         raise ShapeError(
-            f"masked_mean: padding {padding.shape} for x {x.shape}: need {x.shape[:-1]}"
+            f"masked_mean: for x {x.shape}, padding must have shape {x.shape[:-1]}, got "
+            f"{padding.shape}"
         )
     padding = padding.unsqueeze(-1)
     count = (~padding).sum(dim)

@@ -23,7 +23,7 @@ def check_channels(what: str, x: Tensor, weight: Tensor, form: str, wanted: int,
     axes = "(N, C, " if channels else "(C, "
     axes += ("L", "H, W")[ndim - 1] + ")"
     raise ShapeError(
-        f"{what}: an input {x.shape}, read as {axes}, has {x.shape[channels]} channels; "
+        f"{what}: the input {x.shape}, read as {axes}, has {x.shape[channels]} channels, but "
         f"the weight {weight.shape}, {form}, takes {wanted}{_hint(x, wanted, channels)}"
     )
 
@@ -33,5 +33,5 @@ def _hint(x: Tensor, wanted: int, channels: int) -> str:
         order = (*range(channels), x.ndim - 1, *range(channels, x.ndim - 1))
         return f". Channels are axis {channels}, not the last: write x.permute{order}"
     if not channels and wanted == 1:
-        return ". For a batch with one channel each write x.unsqueeze(1)"
+        return ". For a batch of samples with one channel, write x.unsqueeze(1)"
     return ""

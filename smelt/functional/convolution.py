@@ -211,7 +211,7 @@ def _transposed(
     bounds = zip(more, stride, dilation, strict=True)
     if any(extra >= max(step, gap) for extra, step, gap in bounds):
         raise ArgumentError(
-            f"{what}: output_padding {more} must be below stride {stride} or dilation"
+            f"{what}: output_padding {more} must be smaller than stride {stride} or dilation"
         )
 
     def spread(x: Tensor) -> Tensor:
@@ -221,8 +221,8 @@ def _transposed(
         sizes = [(n - 1) * s + effective_extent(k, d) + a + b for n, s, k, d, a, b in axes]
         if min(sizes) < 1:
             raise ShapeError(
-                f"{what}: of an input with extents {x.shape[2:]} nothing is left: the output's "
-                f"would be {tuple(sizes)}; a smaller padding than {padding} cuts off less"
+                f"{what}: an input with extents {x.shape[2:]} would give an output with extents "
+                f"{tuple(sizes)}; use a smaller padding than {padding}"
             )
         return _run(
             x, weight, bias, lambda x, w: transposed(x, w, low, high, stride, dilation, groups)
@@ -243,13 +243,16 @@ def _fitting(
             f"got {weight.shape}"
         )
     if bias is not None and bias.shape != outputs:
-        raise ShapeError(f"{what}: a bias {bias.shape} for {outputs[0]} output channels")
+        raise ShapeError(
+            f"{what}: the bias must have shape ({outputs[0]},), one number per output channel, got "
+            f"{bias.shape}"
+        )
     for name, given in (("an input", x), ("a bias", bias)):
         if given is not None and given.dtype is not weight.dtype and given.dtype.is_float:
             raise DTypeError(
-                f"{what}: {name} of {given.dtype.name} for a weight of {weight.dtype.name}; bring "
-                f"a tensor to the weight's dtype with .to(smelt.{weight.dtype.name}), an array "
-                f"with .astype('{weight.dtype.name}')"
+                f"{what}: {name} is {given.dtype.name}, but the weight is {weight.dtype.name}; "
+                "cast a tensor to the weight's dtype with "
+                f".to(smelt.{weight.dtype.name}), an array with .astype('{weight.dtype.name}')"
             )
     return x.to(weight.dtype)
 
@@ -265,11 +268,11 @@ def _ends(what: str, padding: Any, stride: Sizes, covered: Sizes, ndim: int) -> 
     """Returns how many zeros come before and behind each axis."""
     if padding == "same":
         if max(stride) > 1:
-            raise ArgumentError(f"{what}: padding 'same' goes with stride 1, got {stride}")
+            raise ArgumentError(f"{what}: padding 'same' needs stride 1, got {stride}")
         low = tuple((reach - 1) // 2 for reach in covered)
         return low, tuple(reach - 1 - before for reach, before in zip(covered, low, strict=True))
     if isinstance(padding, str) and padding != "valid":
-        raise ArgumentError(f"{what}: padding is a number, 'same' or 'valid', got {padding!r}")
+        raise ArgumentError(f"{what}: padding must be a number, 'same' or 'valid', got {padding!r}")
     low = per_axis(what, "padding", 0 if padding == "valid" else padding, ndim)
     return low, low
 
@@ -295,10 +298,11 @@ def _signal_convolution(what: str, x: Any, kernel: Tensor, mode: str) -> Tensor:
     x = as_tensor(x)
     if x.ndim != kernel.ndim or not x.ndim:
         raise ShapeError(
-            f"{what}: {x.shape} and a kernel {kernel.shape} need as many axes, one at least"
+            f"{what}: input and kernel must have the same number of axes, at least one; got shapes "
+            f"{x.shape} and {kernel.shape}"
         )
     if mode not in MODES:
-        raise ArgumentError(f"{what}: mode is one of {MODES}, got {mode!r}")
+        raise ArgumentError(f"{what}: mode must be one of {MODES}, got {mode!r}")
     dtype = common_dtype((x, kernel))
     x, kernel = x.to(dtype), kernel.to(dtype)
     if mode == "valid":

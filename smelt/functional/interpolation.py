@@ -92,12 +92,13 @@ def _check(x: Tensor, mode: str, align_corners: bool | None) -> None:
         raise ArgumentError(f"interpolate: mode must be one of {', '.join(MODES)}, got {mode!r}")
     if align_corners is not None and mode not in LINEAR:
         raise ArgumentError(
-            f"interpolate: align_corners is for {', '.join(LINEAR)}; leave it out of mode {mode!r}"
+            f"interpolate: align_corners is only for modes {', '.join(LINEAR)}; leave it out with "
+            f"mode {mode!r}"
         )
     axes = LINEAR.get(mode)
     if not 3 <= x.ndim <= 5 or axes not in (None, x.ndim - 2):
         wanted = f"{axes + 2} axes" if axes else "3 to 5 axes"
-        hint = "; write x.unsqueeze(0) for one of a batch" if x.ndim == (axes or 1) + 1 else ""
+        hint = "; write x.unsqueeze(0) for a single sample" if x.ndim == (axes or 1) + 1 else ""
         raise ShapeError(
             f"interpolate: mode {mode!r} needs (N, C, ...) with {wanted}, got shape {x.shape}{hint}"
         )
@@ -118,7 +119,7 @@ def _extents(x: Tensor, size: Any, scale_factor: Factor, recompute: bool) -> lis
             steps = [n / max(m, 1) for n, m in zip(old, new, strict=True)]
     if min(*old, *new) < 1:
         raise ShapeError(
-            f"interpolate: {tuple(old)} to {tuple(new)} leaves nothing to read or write"
+            f"interpolate: extents must be at least 1, got {tuple(old)} to {tuple(new)}"
         )
     return [Extent(*extent) for extent in zip(old, new, steps, strict=True)]
 
@@ -126,7 +127,10 @@ def _extents(x: Tensor, size: Any, scale_factor: Factor, recompute: bool) -> lis
 def _per_axis(name: str, value: Any, extents: Sequence[int]) -> tuple[Any, ...]:
     values = tuple(value) if isinstance(value, (list, tuple)) else (value,) * len(extents)
     if len(values) != len(extents):
-        raise ShapeError(f"interpolate: {name} {value} for the axes {tuple(extents)}")
+        raise ShapeError(
+            f"interpolate: {name} must be one number or {len(extents)}, one per spatial axis "
+            f"{tuple(extents)}, got {value}"
+        )
     return values
 
 

@@ -39,12 +39,12 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     x = as_tensor(x)
     if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[-1]:
         raise ShapeError(
-            f"linear: an input {x.shape} for a weight (out, in) = {weight.shape}: the input's "
-            f"last extent must be `in`{_extent_hint(x.shape, weight.shape)}"
+            f"linear: the last extent of the input {x.shape} must be `in` of the weight (out, in) "
+            f"= {weight.shape}{_extent_hint(x.shape, weight.shape)}"
         )
     if x.dtype is not weight.dtype and x.dtype.is_float:
         raise DTypeError(
-            f"linear: an input of {x.dtype.name} for a weight of {weight.dtype.name}; bring a "
+            f"linear: the input is {x.dtype.name}, but the weight is {weight.dtype.name}; cast a "
             f"tensor to the weight's dtype with .to(smelt.{weight.dtype.name}), an array with "
             f".astype('{weight.dtype.name}')"
         )
@@ -59,9 +59,9 @@ def _extent_hint(shape: tuple[int, ...], weight: tuple[int, ...]) -> str:
     """Returns what to write where only the axes of the input are others than a layer takes."""
     wanted = weight[-1] if len(weight) == 2 else 0
     if len(shape) > 2 and math.prod(shape[1:]) == wanted:
-        return "; nn.Flatten() in front of the layer, or x.flatten(1), makes it so"
+        return "; put nn.Flatten() before the layer, or write x.flatten(1)"
     if len(shape) > 1 and math.prod(shape) == wanted:
-        return "; it has so many elements in all: give the model samples, x.unsqueeze(0) for one"
+        return "; this looks like one sample: the model takes a batch, x.unsqueeze(0)"
     return ""
 
 
@@ -87,7 +87,7 @@ def embedding(
         BoundsError: an id outside 0..num_embeddings - 1.
     """
     ids, rows = as_tensor(ids), weight.shape[0]
-    hint = "; num_embeddings is how many different ids there are, as len(vocabulary)"
+    hint = "; num_embeddings must be the number of different ids, such as len(vocabulary)"
     check_bounds("embedding", ids, rows, hint=hint)
     if max_norm is not None:
         weight = _shortened(weight, ids, max_norm, norm_type)
@@ -123,7 +123,7 @@ def dropout(
     So the mean stays the same (Srivastava et al., 2014). Without `training` it returns x itself.
     """
     if not 0.0 <= p <= 1.0:
-        raise ArgumentError(f"dropout: the probability lies in [0, 1], got {p}")
+        raise ArgumentError(f"dropout: the probability must lie in [0, 1], got {p}")
     if not training or p == 0:
         return x
     if p == 1:
@@ -196,10 +196,12 @@ def _check_normalized(
 ) -> None:
     """Raises ShapeError unless x ends with `shape`, and the weight and the bias have it."""
     if not shape or x.shape[-len(shape) :] != shape:
-        raise ShapeError(f"{what}: an input {x.shape} does not end with {shape}")
+        raise ShapeError(f"{what}: the last extents of the input {x.shape} must be {shape}")
     for name, one in (("weight", weight), ("bias", bias)):
         if one is not None and one.shape != shape:
-            raise ShapeError(f"{what}: a {name} {one.shape} for normalized_shape {shape}")
+            raise ShapeError(
+                f"{what}: {name} must have shape {shape}, the normalized_shape, got {one.shape}"
+            )
 
 
 def group_norm(
@@ -213,7 +215,10 @@ def group_norm(
     2018).
     """
     if x.ndim < 2 or x.shape[1] % num_groups:
-        raise ShapeError(f"group_norm: {num_groups} groups for an input {x.shape} (N, C, ...)")
+        raise ShapeError(
+            f"group_norm: the channels of the input {x.shape} (N, C, ...) cannot be split into "
+            f"{num_groups} groups"
+        )
     x = floating(x)
     groups = wide(x).reshape(x.shape[0], num_groups, math.prod(x.shape[1:]) // num_groups)
     centred = groups - groups.mean(-1, True)
@@ -250,7 +255,7 @@ def batch_norm(
         ShapeError: x has no channels.
     """
     if x.ndim < 2:
-        raise ShapeError(f"batch_norm: needs (N, C, ...), got {x.shape}")
+        raise ShapeError(f"batch_norm: needs an input (N, C, ...), got shape {x.shape}")
     if isinstance(eps, (int, float)) and eps <= 0:
         raise ArgumentError(f"batch_norm: eps must be positive, got {eps}")
     x = floating(x)
@@ -260,7 +265,9 @@ def batch_norm(
         var = _mean_by_channel(centred * centred)
         _move_statistics(x, mean, var, running_mean, running_var, momentum)
     elif running_mean is None or running_var is None:
-        raise ArgumentError("batch_norm: without training, running_mean and running_var are used")
+        raise ArgumentError(
+            "batch_norm: with training=False, running_mean and running_var are needed; give both"
+        )
     else:
         centred, var = wide(x) - _by_channel(running_mean, x), running_var
     scale = rsqrt(var + eps) if weight is None else rsqrt(var + eps) * weight
@@ -298,12 +305,14 @@ def instance_norm(
         ShapeError: x has fewer than three axes, or one element per channel.
     """
     if x.ndim < 3:
-        raise ShapeError(f"instance_norm: needs (N, C, L, ...), got {x.shape}")
+        raise ShapeError(f"instance_norm: needs an input (N, C, L, ...), got shape {x.shape}")
     if not use_input_stats:
         return batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
     count = math.prod(x.shape[2:])
     if count == 1:
-        raise ShapeError(f"instance_norm: needs more than one element a channel, got {x.shape}")
+        raise ShapeError(
+            f"instance_norm: needs more than one element per channel, got shape {x.shape}"
+        )
     _move_averages(x, count, running_mean, running_var, momentum)
     return group_norm(x, x.shape[1], weight, bias, eps)
 
@@ -336,7 +345,7 @@ def _move_statistics(
     count = math.prod(x.shape) // max(1, x.shape[1])
     if count == 1:
         raise ShapeError(
-            f"batch_norm: training needs two values a channel, got {x.shape}; "
+            f"batch_norm: training needs at least two values per channel, got shape {x.shape}; "
             "give more samples, or call model.eval() to evaluate"
         )
     if not count:

@@ -37,7 +37,7 @@ def _combined(losses: Tensor, reduction: str) -> Tensor:
     if reduction == "sum":
         return losses.sum()
     if reduction != "none":
-        raise ArgumentError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
+        raise ArgumentError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
     return losses
 
 
@@ -66,7 +66,9 @@ def _factor(what: str, name: str, factor: Any, x: Tensor) -> Tensor:
     factor = as_tensor(factor, x.dtype)
     extents = zip(reversed(factor.shape), reversed(x.shape), strict=False)
     if factor.ndim > x.ndim or any(own not in (1, extent) for own, extent in extents):
-        raise ShapeError(f"{what}: {name} {factor.shape} does not fit an input {x.shape}")
+        raise ShapeError(
+            f"{what}: {name} of shape {factor.shape} does not broadcast to the input {x.shape}"
+        )
     return factor
 
 
@@ -198,8 +200,8 @@ def binary_cross_entropy(
     """
     input, target = _pair("binary_cross_entropy", input, target)
     message = (
-        "binary_cross_entropy: a probability lies outside [0, 1]; did you forget the sigmoid? use "
-        "binary_cross_entropy_with_logits, which takes logits"
+        "binary_cross_entropy: a probability lies outside [0, 1]; did you forget the sigmoid? For "
+        "logits, use binary_cross_entropy_with_logits"
     )
     current_engine().require((input < 0) | (input > 1), message, ArgumentError, input)
     losses = promoted(entropy.binary_cross_entropy, input, target)
@@ -277,17 +279,19 @@ def cross_entropy(
         DTypeError: class numbers that are not integers.
     """
     if not 0.0 <= label_smoothing <= 1.0:
-        raise ArgumentError(f"label_smoothing lies in [0, 1], got {label_smoothing}")
+        raise ArgumentError(
+            f"cross_entropy: label_smoothing must lie in [0, 1], got {label_smoothing}"
+        )
     input = floating(input)
     target, axis = as_tensor(target, _label_dtype(target, input)), _class_axis(input)
     if target.dtype.is_float and target.shape == input.shape:
         if ignore_index >= 0:
             raise ArgumentError(
-                f"cross_entropy: ignore_index {ignore_index} is a class number, and the target has "
+                f"cross_entropy: ignore_index {ignore_index} is for labels, but the target holds "
                 "probabilities; leave it out"
             )
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing, axis)
-    _check_labels(input, target, ignore_index, axis)
+    _check_labels("cross_entropy", input, target, ignore_index, axis)
     log_p = log_softmax(input, axis)
     return _picked(log_p, target, weight, ignore_index, reduction, label_smoothing, axis)
 
@@ -302,7 +306,7 @@ def nll_loss(
     """Returns -w_t x_t for log-probabilities x and class numbers t; see `cross_entropy`."""
     input = floating(input)
     target, axis = as_tensor(target), _class_axis(input)
-    _check_labels(input, target, ignore_index, axis)
+    _check_labels("nll_loss", input, target, ignore_index, axis)
     return _picked(input, target, weight, ignore_index, reduction, 0.0, axis)
 
 
@@ -320,37 +324,36 @@ def _class_axis(x: Tensor) -> int:
 
 def _hint(x: Tensor, target: Tensor) -> str:
     if target.shape == x.shape:
-        return "; write argmax for those of one-hot rows, or .float() for probabilities"
+        return "; for one-hot rows write target.argmax(...), for probabilities target.float()"
     last = x.ndim > 2 and target.shape == x.shape[:-1]
-    return "; if the classes stand last, move them: input.transpose(1, -1)" if last else ""
+    return "; if the classes are the last axis, move them: input.transpose(1, -1)" if last else ""
 
 
 def _dtype_hint(x: Tensor, target: Tensor, shape: tuple[int, ...]) -> str:
     if target.ndim > x.ndim:
-        return f"; the order is (input, target), and an input {x.shape} looks like the labels"
+        return f"; the order is (input, target), but the input {x.shape} looks like labels"
     by = "; write target.long()" if target.shape == shape and target.dtype.is_float else ""
     return f"{by}; or give probabilities of shape {x.shape}"
 
 
-def _check_labels(x: Tensor, target: Tensor, ignore_index: int, axis: int) -> None:
+def _check_labels(what: str, x: Tensor, target: Tensor, ignore_index: int, axis: int) -> None:
     """Requires that each label is a class or ignored."""
     classes, shape = x.shape[axis], (*x.shape[:axis], *x.shape[axis + 1 :])
     if target.dtype.kind != "int":
-        raise DTypeError(
-            f"labels must be int32 or int64, got {target.dtype.name}{_dtype_hint(x, target, shape)}"
-        )
+        hint = _dtype_hint(x, target, shape)
+        raise DTypeError(f"{what}: labels must be int32 or int64, got {target.dtype.name}{hint}")
     if target.shape != shape:
         raise ShapeError(
-            f"labels {target.shape} for an input {x.shape} with {classes} classes along axis "
-            f"{axis}: the labels' shape must be {shape}{_hint(x, target)}"
+            f"{what}: for an input {x.shape} with {classes} classes along axis {axis}, labels must "
+            f"have shape {shape}, got {target.shape}{_hint(x, target)}"
         )
     if is_known_inside(target, 0, classes):
         return
     outside = ((target < 0) | (target >= classes)) & (target != ignore_index)
     message = (
-        f"a label lies outside the {classes} classes 0..{classes - 1}; labels to be skipped are "
-        f"{ignore_index} (ignore_index). Labels count from 0, and a network has an output "
-        "for each class"
+        f"a label lies outside the {classes} classes 0..{classes - 1}; labels to be skipped must "
+        f"be {ignore_index} (ignore_index). Labels count from 0, and a network needs one output "
+        "per class"
     )
     current_engine().require(outside, message, BoundsError, target)
 
@@ -386,7 +389,8 @@ def _picked(
 def _along(weight: Tensor, x: Tensor, axis: int) -> Tensor:
     if weight.shape != (x.shape[axis],):
         raise ShapeError(
-            f"weight {weight.shape} for {x.shape[axis]} classes: one factor a class is needed"
+            f"the weight of a loss must have shape ({x.shape[axis]},), one factor per class, got "
+            f"{weight.shape}"
         )
     return weight.reshape([-1 if dim == axis else 1 for dim in range(x.ndim)])
 
@@ -467,7 +471,7 @@ def margin_ranking_loss(
     if not input1.ndim == input2.ndim == target.ndim:
         raise ShapeError(
             f"margin_ranking_loss: inputs {input1.shape} and {input2.shape} and target "
-            f"{target.shape} need as many axes"
+            f"{target.shape} must have the same number of axes"
         )
     return _combined(clamp(margin - target * (input1 - input2), min=0.0), reduction)
 

@@ -43,9 +43,9 @@ def pad(
     if mode not in MODES:
         raise ArgumentError(f"pad: mode must be one of {', '.join(MODES)}, got {mode!r}")
     if len(counts) % 2:
-        raise ArgumentError(f"pad: needs two whole numbers an axis, got {counts}")
+        raise ArgumentError(f"pad: needs two whole numbers per axis, got {counts}")
     if len(counts) > 2 * x.ndim:
-        raise ShapeError(f"pad: {counts} are for more axes than {x.shape} has")
+        raise ShapeError(f"pad: {counts} are widths for more axes than shape {x.shape} has")
     if mode == "constant":
         return _constant(x, counts, value or 0)
     axes = range(x.ndim - 1, x.ndim - 1 - len(counts) // 2, -1)
@@ -72,7 +72,10 @@ def _cut(x: Tensor, axis: int, low: int, high: int) -> Tensor:
     """Returns x without as many elements at the ends of an axis as negative counts say."""
     start, left = max(0, -low), x.shape[axis] - max(0, -low) - max(0, -high)
     if left < 0:
-        raise ShapeError(f"pad: ({low}, {high}) cut more off axis {axis} than {x.shape} has")
+        raise ShapeError(
+            f"pad: ({low}, {high}) would remove more elements than axis {axis} of shape {x.shape} "
+            "has"
+        )
     return x if left == x.shape[axis] else narrow(x, axis, start, left)
 
 
@@ -80,7 +83,7 @@ def _constant(x: Tensor, counts: tuple[int, ...], value: float) -> Tensor:
     kept = (0,) * (x.ndim - len(counts) // 2)
     low, high = (kept + counts[side::2][::-1] for side in (0, 1))
     if any(sum(ends) < 0 for ends in zip(x.shape, low, high, strict=True)):
-        raise ShapeError(f"pad: {counts} cut more off than {x.shape} has")
+        raise ShapeError(f"pad: {counts} would remove more elements than shape {x.shape} has")
     once = (1,) * x.ndim
     result = padded(x, low, high, once)
     if value == 0:
@@ -116,5 +119,6 @@ def _check_own(x: Tensor, axis: int, low: int, high: int, mode: str) -> None:
     limit = {"reflect": extent - 1, "replicate": low + high, "circular": extent}[mode]
     if (low or high) and (not extent or max(low, high) > limit):
         raise ShapeError(
-            f"pad: ({low}, {high}) in mode {mode!r} do not fit axis {axis} of {x.shape}"
+            f"pad: ({low}, {high}) are too wide for mode {mode!r} along axis {axis} of shape "
+            f"{x.shape}"
         )

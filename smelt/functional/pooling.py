@@ -231,7 +231,7 @@ def _avg_pool(
 
     x = as_tensor(x)
     if x.dtype.kind == "bool":
-        raise DTypeError(f"{what}: bools have no mean; use x.float()")
+        raise DTypeError(f"{what}: the input is bool, which has no mean; use x.float()")
     return with_batch(what, x, ndim, pooled)
 
 
@@ -265,7 +265,7 @@ def as_float(what: str, x: Tensor) -> Tensor:
     """Returns x, or raises DTypeError when it is not of floats."""
     x = as_tensor(x)
     if not x.dtype.is_float:
-        raise DTypeError(f"{what}: needs floats, got {x.dtype.name}")
+        raise DTypeError(f"{what}: needs floats, got {x.dtype.name}; use x.float()")
     return x
 
 

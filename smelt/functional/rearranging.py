@@ -30,7 +30,8 @@ def pixel_shuffle(x: Tensor, upscale_factor: int) -> Tensor:
     *batch, channels, height, width = x.shape
     if channels % (r * r):
         raise ShapeError(
-            f"pixel_shuffle: {channels} channels (axis -3 of {x.shape}) do not divide by {r} * {r}"
+            f"pixel_shuffle: {channels} channels (axis -3 of shape {x.shape}) are not divisible by "
+            f"{r} * {r}"
         )
     count = len(batch)
     parts = x.reshape(*batch, channels // (r * r), r, r, height, width)
@@ -55,7 +56,9 @@ def pixel_unshuffle(x: Tensor, downscale_factor: int) -> Tensor:
     r = _factor("pixel_unshuffle", x, downscale_factor)
     *batch, channels, height, width = x.shape
     if height % r or width % r:
-        raise ShapeError(f"pixel_unshuffle: height and width of {x.shape} do not divide by {r}")
+        raise ShapeError(
+            f"pixel_unshuffle: height and width of shape {x.shape} are not divisible by {r}"
+        )
     count = len(batch)
     parts = x.reshape(*batch, channels, height // r, r, width // r, r)
     order = [*range(count + 1), count + 2, count + 4, count + 1, count + 3]

@@ -55,4 +55,6 @@ def kl_divergence_normal(
 
 def _check_same_shape(what: str, mean: Tensor, log_variance: Tensor) -> None:
     if mean.shape != log_variance.shape:
-        raise ShapeError(f"{what}: mean {mean.shape} and log_variance {log_variance.shape} differ")
+        raise ShapeError(
+            f"{what}: mean {mean.shape} and log_variance {log_variance.shape} must have one shape"
+        )

@@ -25,7 +25,7 @@ def per_axis(what: str, name: str, given: Any, ndim: int, least: int = 0) -> Siz
     valid = all(isinstance(size, (int, np.integer)) and size >= least for size in sizes)
     if len(sizes) != ndim or not valid:
         wanted = "a whole number" if ndim == 1 else f"a whole number, or {ndim},"
-        raise ArgumentError(f"{what}: {name} must be {wanted} from {least} on: {given!r}")
+        raise ArgumentError(f"{what}: {name} must be {wanted} of at least {least}, got {given!r}")
     return tuple(map(int, sizes))
 
 
@@ -38,7 +38,7 @@ def with_batch(
     if x.ndim != ndim + 1:
         spatial = ("L", "H, W", "D, H, W")[ndim - 1]
         raise ShapeError(
-            f"{what}: needs an input (N, C, {spatial}) or (C, {spatial}), got {x.shape}"
+            f"{what}: needs an input (N, C, {spatial}) or (C, {spatial}), got shape {x.shape}"
         )
     results = function(x.unsqueeze(0))
     if isinstance(results, tuple):

@@ -1,7 +1,7 @@
-"""Index expressions as sums: `3*i + j + 5` becomes a constant and one coefficient a variable.
+"""Affine index expressions: `3*i + j + 5` as a constant and one coefficient per variable.
 
-The verifier asks with it whether an index stays inside its axis, the loop optimizer how far apart
-two neighboring iterations of a loop reach.
+The verifier uses them to check that an index stays inside its axis, the loop optimizer to find the
+stride of an access between two consecutive iterations.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Affine:
         return Affine(self.constant * factor, terms)
 
     def coefficient(self, name: str) -> int:
-        """Returns what one step of a variable adds."""
+        """Returns how much the sum grows when a variable grows by one."""
         return self.terms.get(name, 0)
 
     def bounds(self, ranges: Mapping[str, tuple[int, int]]) -> tuple[int, int] | None:
@@ -59,9 +59,10 @@ class Affine:
 def affine(
     expression: Expression, names: Mapping[str, Affine | None] | None = None
 ) -> Affine | None:
-    """Returns an int64 expression as a sum, or None when it is not one.
+    """Returns an int64 expression in affine form, or None when it is not affine.
 
-    `names` tells what variables stand for (None: not a sum); the others stand for themselves.
+    `names` maps variables to their affine forms (None: not affine); other variables stand for
+    themselves.
     """
     if type(expression) is Variable:
         if names is not None and expression.name in names:

@@ -1,8 +1,8 @@
-"""What each operation of the loop IR gives, on NumPy scalars and vectors: one table an operation.
+"""The value of each operation of the loop IR on NumPy scalars and vectors, in tables by arity.
 
-The interpreter uses it, and so may anything that folds constants. Values are NumPy arrays of the
-dtype's storage; the half floats are computed in float32 and rounded back. Every function is called
-under `numpy.errstate(all="ignore")`.
+The interpreter uses these tables; constant folding may, too. Values are NumPy arrays of the dtype's
+storage type; float16 and bfloat16 are computed in float32 and rounded back. Callers run every
+function under `numpy.errstate(all="ignore")`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Value = Any  # a NumPy scalar, or a vector with one element a lane
 
 
 def unary(op: str, x: Value, given: DType, result: DType) -> Value:
-    """Returns `op(x)` for an `x` of dtype `given`; `result` is the dtype wanted."""
+    """Returns `op(x)` as dtype `result`, for an `x` of dtype `given`."""
     if op == "bitcast":
         return x.view(result.storage)
     function = (_WHOLE if given.kind != "float" else {}).get(op) or _UNARY[op]
@@ -29,7 +29,7 @@ def unary(op: str, x: Value, given: DType, result: DType) -> Value:
 
 
 def binary(op: str, a: Value, b: Value, given: DType, result: DType) -> Value:
-    """Returns `op(a, b)` for operands of dtype `given`; `result` is the dtype wanted."""
+    """Returns `op(a, b)` as dtype `result`, for operands of dtype `given`."""
     special = _INTEGER if given.kind == "int" else _FLAG if given.kind == "bool" else {}
     function = special.get(op) or _BINARY[op]
     return cast(function(_number(a, given), _number(b, given)), result)
@@ -38,8 +38,9 @@ def binary(op: str, a: Value, b: Value, given: DType, result: DType) -> Value:
 def fma(a: Value, b: Value, c: Value, dtype: DType) -> Value:
     """Returns `a * b + c`, rounded once.
 
-    float32 goes through float64, where the product is exact and the sum is rounded to odd, so that
-    the second rounding cannot go wrong; float64 goes through exact fractions, one by one.
+    float32 is computed in float64, where the product is exact; the sum is rounded to odd, so that
+    rounding it again to float32 gives the correct result. float64 is computed in exact fractions,
+    element by element.
     """
     if dtype.kind != "float":
         return a * b + c
@@ -64,7 +65,7 @@ def convert(x: Value, given: DType, result: DType) -> Value:
 
 
 def power(a: Value, b: Value) -> Value:
-    """Returns `a ** b`, also where NumPy takes a repeated 0.5 for a square root (nan at -inf)."""
+    """Returns `a ** b`; NumPy itself computes an exponent of 0.5 as a square root (nan at -inf)."""
     if not np.any(np.equal(b, 0.5)):
         return np.power(a, b)
     base, exponent = np.broadcast_arrays(a, b)
@@ -91,7 +92,7 @@ def _fma_to_odd(a: Value, b: Value, c: Value) -> Value:
 def _fma_one(a: float, b: float, c: float) -> float:
     if not (math.isfinite(a) and math.isfinite(b)):
         return float(np.float64(a) * np.float64(b) + np.float64(c))
-    if not math.isfinite(c):  # whatever the product is: it is finite, if no float
+    if not math.isfinite(c):  # the exact product is finite, even where a float would overflow
         return c
     exact = Fraction(a) * Fraction(b) + Fraction(c)
     if exact == 0:
@@ -104,7 +105,7 @@ def _fma_one(a: float, b: float, c: float) -> float:
 
 
 def shift_right_logical(a: Value, b: Value) -> Value:
-    """Returns the bits of a moved to the right, zeros behind them; b counts modulo the width."""
+    """Returns a shifted right, filled with zeros from the left; b counts modulo the width."""
     bits = np.asarray(a).dtype.itemsize * 8
     unsigned = np.dtype(f"uint{bits}")
     count = np.asarray(b % bits).astype(unsigned)
@@ -112,7 +113,7 @@ def shift_right_logical(a: Value, b: Value) -> Value:
 
 
 def shift_left(a: Value, b: Value) -> Value:
-    """Returns the bits of a moved to the left; b counts modulo the width."""
+    """Returns a shifted left; b counts modulo the width."""
     return a << (b % (np.asarray(a).dtype.itemsize * 8))
 
 

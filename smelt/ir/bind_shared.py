@@ -1,9 +1,9 @@
-"""Bind shared subexpressions: what an expression uses more than once gets a name, a `Let`.
+"""Bind shared subexpressions: whatever an expression uses more than once gets a name, by a `Let`.
 
 before: `exp(x - m) * 2 + exp(x - m)`     after: `let t = exp(x - m)`, `t * 2 + t`
 
-So does a part of which much stands below: what later passes meet is never nested deeper than
-DEEPEST, so that they may visit it by calling themselves.
+A deeply nested subexpression is bound as well: later passes never see more than DEEPEST levels, so
+they may be recursive.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from smelt.ir.loops import Expression, Let, Read, Variable, children
 from smelt.ir.postorder import postorder
 from smelt.ir.visit import Transformer
 
-DEEPEST = 80  # parts nested in one expression
+DEEPEST = 80  # levels of nesting in one expression
 
 
 def bind_shared(
     values: Sequence[Expression], fresh: Callable[[str], str]
 ) -> tuple[list[Let], tuple[Expression, ...]]:
-    """Returns a `Let` for each part that occurs twice (as one object) or reaches deep, and the
-    values on them.
+    """Returns a `Let` for each subexpression that is used twice (as one object) or is nested too
+    deeply, and the values rewritten to use them.
 
-    The lets come in the order in which they need each other; `fresh` makes names.
+    Each let comes after those that it uses; `fresh` makes names.
     """
     order = postorder(values, children)
     uses = Counter(id(part) for expression in order for part in children(expression))
@@ -49,7 +49,7 @@ def bind_shared(
 
 
 class _Rebuild(Transformer):
-    """Makes an expression of parts that are built already."""
+    """Rebuilds an expression from children that have been rebuilt already."""
 
     def __init__(self, built: dict[int, Expression]) -> None:
         self.built = built

@@ -1,13 +1,13 @@
-"""The description of a graph: a hash that two graphs share if, and only if, they say the same.
+"""The description of a graph: a hash that two graphs share if and only if they are equal.
 
-Everything is in it that passes see: operations, attributes, shapes, dtypes, the bytes of constants,
-which leaf is which argument or state, updates, checks, outputs, the graphs of loops and branches,
-symbolic numbers. Who is operand of whom is said by numbers in postorder. What is printed only (the
-user's lines, the names of modules, the messages of checks) is left out.
+It covers everything that passes see: operations, attributes, shapes, dtypes, the bytes of
+constants, which leaf is which argument or state, updates, checks, outputs, the graphs of loops and
+branches, symbolic numbers. Operands are given by their numbers in postorder. What is only printed
+(the user's lines, module names, the messages of checks) is left out.
 
-What cannot be described exactly has no description: an attribute of a kind that is not listed here,
-and an operation that does not stand in a module of this package, since its rules are not known by
-its name.
+A graph that cannot be described exactly has no description: one with an attribute of a type that is
+not listed here, or with an operation that is not defined in this package, since a name alone does
+not identify its rules.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from smelt.ir.operation import Operation
 from smelt.ir.postorder import postorder
 from smelt.ir.symbolic import Guards, SymbolicFloat, SymbolicInt, formula
 
-SHORT = 64  # bytes up to which an array stands in the text; of a longer one, its hash
-_ROOMS = ("smelt.ir.", "smelt.ops.", "smelt.control.")  # whose modules hold operations
-_own: set[int] = set()  # ids of the operations that stand there, as far as they were asked for
+SHORT = 64  # arrays of up to this many bytes are written out, longer ones as their hash
+_ROOMS = ("smelt.ir.", "smelt.ops.", "smelt.control.")  # the packages that define operations
+_own: set[int] = set()  # ids of the operations found there so far
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Description:
-    """The hash of a graph; its constants in the order of the text; whose symbols it has, if any."""
+    """A graph's hash, its constants in the order of the text, and the guards of its symbols."""
 
     digest: str
     constants: list[np.ndarray]
@@ -42,18 +42,18 @@ class Description:
 
 
 class _Inexact(Exception):
-    """Something has no exact description."""
+    """Raised for something that has no exact description."""
 
 
 def describe(graph: Graph) -> Description | None:
-    """Returns the description of a graph, or None where it has none that is exact."""
+    """Returns the description of a graph, or None when it cannot be described exactly."""
     writer = _Writer()
     try:
         writer.lines.append(writer.graph(graph))
     except _Inexact:
         return None
     digest = hashlib.sha256("\n".join(writer.lines).encode())
-    if writer.guards is not None:  # what was asked of the symbols before, passes do not note again
+    if writer.guards is not None:  # passes do not note again what was noted before
         guards = writer.guards
         asked = guards.symbols, guards.outcomes, guards.is_settled
         digest.update(repr(asked).encode())
@@ -63,11 +63,11 @@ def describe(graph: Graph) -> Description | None:
 def describe_part(
     roots: Iterable[Node], is_given: Callable[[Node], bool]
 ) -> tuple[str, list[Node]] | None:
-    """Returns the text of a part of a graph, and its nodes by their numbers in the text; or None
-    where the text would not be exact.
+    """Returns the text of a part of a graph, and its nodes in the order of their numbers there; or
+    None when the part cannot be described exactly.
 
-    Parts with one text make the same of what they are given. Of that shape and dtype are described,
-    and no more; so passes that use this must not look behind it.
+    Parts with the same text compute the same from the nodes for which `is_given` holds. Only shape
+    and dtype of those are described, so a pass that uses this must not look beyond them.
     """
     writer = _Writer()
     try:
@@ -79,7 +79,7 @@ def describe_part(
 
 
 class _Writer:
-    """Writes a line a node, and knows the number of each node that has been written."""
+    """Writes one line per node, and knows the number of each node that has been written."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -89,7 +89,7 @@ class _Writer:
         self.guards: Guards | None = None
 
     def graph(self, graph: Graph) -> str:
-        """Writes the nodes of a graph; returns what else it says."""
+        """Writes the nodes of a graph; returns the text of the rest: leaves, outputs, updates."""
         known = self.graphs.get(id(graph))
         if known is None:
             for node in (*graph.arguments, *graph.states, *graph.nodes()):
@@ -114,18 +114,18 @@ class _Writer:
         self.line(node, what)
 
     def given(self, node: Node) -> None:
-        """Writes the line of a node of which nothing is known but its kind."""
+        """Writes the line of a node of which only shape and dtype are known."""
         self.line(node, "given")
 
     def line(self, node: Node, what: str) -> None:
-        """Writes a line, and the node's kind."""
+        """Writes a line, which begins with the node's shape and dtype, and numbers the node."""
         self.lines.append(f"{self.value(node.shape)} {self.value(node.dtype)} {what}")
         self.numbers[node] = len(self.numbers)
 
     # --- attributes -------------------------------------------------------------------------------
 
     def value(self, value: Any) -> str:
-        """Returns the text of an attribute, another one for each value and each type."""
+        """Returns the text of an attribute; different values or types have different texts."""
         write = _VALUES.get(type(value))
         if write is not None:
             return write(self, value)
@@ -165,7 +165,7 @@ class _Writer:
 
 _VALUES: dict[type, Callable[[_Writer, Any], str]] = {
     **dict.fromkeys((type(None), bool, int, str, bytes), lambda writer, value: repr(value)),
-    float: lambda writer, value: f"float {struct.pack('<d', value).hex()}",  # each nan for itself
+    float: lambda writer, value: f"float {struct.pack('<d', value).hex()}",  # tells nans apart
     tuple: _Writer.several,
     list: _Writer.several,
     dict: _Writer.items,
@@ -183,7 +183,7 @@ def _hash(array: np.ndarray) -> str:
 
 
 def _name(operation: Operation) -> str:
-    """Returns the name of an operation of the package, of which no two have the same."""
+    """Returns the name of an operation of this package, which is unique."""
     if id(operation) not in _own:
         for name, module in list(sys.modules.items()):
             if name.startswith(_ROOMS):

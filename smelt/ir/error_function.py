@@ -1,4 +1,4 @@
-"""The error function: its polynomials, which compiled code shares, and its values by NumPy."""
+"""The error function: its polynomials, which compiled code shares, and its values in NumPy."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ FAR_BELOW = (
     0.14932147109132007, 0.01580174208896905,
 )  # fmt: skip
 IS_ONE = {float32: 4.0, float64: 6.0}
-_BLOCK = 8192  # elements whose intermediate results stay in the cache
+_BLOCK = 8192  # elements at a time, so that intermediate results stay in the cache
 
 
 def erf(x: Any) -> Any:
-    """Returns the error function of float32 or float64, by the formulas of compiled code.
+    """Returns the error function of float32 or float64 values, by the formulas of compiled code.
 
     The error is at most 2.6 units in the last place.
     """
@@ -66,7 +66,7 @@ def _block(x: np.ndarray, kind: DType) -> np.ndarray:
 
 
 def _complement(x: np.ndarray, kind: DType) -> np.ndarray:
-    """Returns 1 - erf(x) for x beyond the part near zero."""
+    """Returns 1 - erf(x) for an x that is not near zero."""
     if kind is float32:
         return np.exp(-x * _polynomial(x, EXPONENT))
     return np.exp(-x * x) * _polynomial(x, FAR) / _polynomial(x, FAR_BELOW)

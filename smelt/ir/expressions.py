@@ -1,6 +1,6 @@
 """Expressions of the loop IR: numbers, or vectors of numbers (`lanes`), and operators on them.
 
-`loops.py` says what they mean and holds the statements; everybody imports both from there.
+`loops.py` defines their meaning and the statements; import both from there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ARITHMETIC = frozenset(
 )
 COMPARE = frozenset("eq ne lt le gt ge".split())
 REDUCE = frozenset("add mul maximum minimum".split())
-COSTS = {  # of one element, where an addition costs 1; so does what is not named
+COSTS = {  # per element, where an addition costs 1; what is not listed costs 1, too
     "div": 4,
     "sqrt": 4,
     "floordiv": 6,
@@ -49,8 +49,8 @@ COSTS = {  # of one element, where an addition costs 1; so does what is not name
 class Buffer:
     """A dense row-major array that a kernel reads or writes; `Scratch` declares a local one.
 
-    The last `missing` elements do not exist: so it is where an array is read from a place behind
-    its beginning on, and its strides still are those of the whole.
+    The last `missing` elements do not exist: this is how an array is read from an offset on with
+    the strides of the whole array.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Buffer:
 
     @property
     def size(self) -> int:
-        """Number of elements, those that are missing among them."""
+        """Number of elements, including the missing ones."""
         return math.prod(self.shape)
 
     @property
@@ -74,7 +74,7 @@ class Buffer:
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """Elements to step over for one step along each axis."""
+        """Distance, in elements, between neighbors along each axis."""
         strides, step = [], 1
         for extent in reversed(self.shape):
             strides.append(step)
@@ -95,11 +95,10 @@ def _operator_of_one(op: str) -> Callable[[Operators], Expression]:
 
 
 class Operators:
-    """Python's operators on expressions, so that a formula of the loop IR reads as one.
+    """Python's operators on expressions, so that code that builds a formula reads like it.
 
-    A Python number beside an expression becomes a constant of its dtype. Arithmetic on indices
-    (int64) is folded as far as constants go; on other dtypes nothing is, so that a sum of floats
-    stays as it was written.
+    A Python number beside an expression becomes a constant of its dtype. Constants are folded in
+    index arithmetic (int64) only, so that a sum of floats stays as it was written.
     """
 
     __slots__ = ()
@@ -125,7 +124,7 @@ class Operators:
     __ge__: Final = _operator("ge")
     equals: Final = _operator("eq")  # nan equals nothing (`==` compares expressions)
     differs: Final = _operator("ne")
-    minimum: Final = _operator("minimum")  # nan when either is
+    minimum: Final = _operator("minimum")  # nan when either side is nan
     maximum: Final = _operator("maximum")
 
     __neg__: Final = _operator_of_one("neg")
@@ -138,12 +137,15 @@ class Operators:
 
 
 def derived() -> int:
-    """Declares `lanes` as worked out once from the operands: parts are shared, walking is not."""
+    """Declares `lanes` as a field that is computed once, from the operands.
+
+    Computing it on demand would walk shared subexpressions once per use.
+    """
     return field(init=False, compare=False, repr=False, default=1)
 
 
 def derive(expression: object, lanes: int) -> None:
-    """Sets the derived `lanes` of an expression that is being made."""
+    """Sets the derived `lanes` of an expression under construction."""
     object.__setattr__(expression, "lanes", lanes)
 
 
@@ -158,7 +160,7 @@ class Constant(Operators):
 
 @dataclass(frozen=True, slots=True)
 class Variable(Operators):
-    """A loop index (int64, one lane) or the value that a `Let` named."""
+    """A loop index (int64, one lane) or a value named by a `Let`."""
 
     name: str
     dtype: DType
@@ -167,7 +169,7 @@ class Variable(Operators):
 
 @dataclass(frozen=True, slots=True)
 class Lanes(Operators):
-    """The vector <0, 1, ..., lanes - 1> of int64; vectorising adds it to the loop's index."""
+    """The vector <0, 1, ..., lanes - 1> of int64; vectorizing a loop adds it to the loop index."""
 
     lanes: int
 
@@ -179,7 +181,7 @@ class Lanes(Operators):
 
 @dataclass(frozen=True, slots=True)
 class Unary(Operators):
-    """`op(x)`, op one of UNARY; `bitcast` reads the bits of x as `dtype` of the same width."""
+    """`op(x)`, op one of UNARY; `bitcast` reads the bits of x as a `dtype` of the same width."""
 
     op: str
     x: Expression
@@ -246,7 +248,7 @@ class Select(Operators):
 
 @dataclass(frozen=True, slots=True)
 class Cast(Operators):
-    """`x` converted to another dtype; bool to number gives 0 and 1, number to bool asks `!= 0`."""
+    """`x` converted to another dtype; bool to number gives 0 or 1, number to bool is `x != 0`."""
 
     x: Expression
     dtype: DType
@@ -258,9 +260,9 @@ class Cast(Operators):
 
 @dataclass(frozen=True, slots=True)
 class Load(Operators):
-    """The element at `index` (one expression per axis), or 0, unread, where `mask` is false.
+    """The element at `index` (one expression per axis); where `mask` is false, 0 without a read.
 
-    At most one index has more than one lane, unless a gather is meant.
+    At most one index has more than one lane, except in a gather.
     """
 
     buffer: Buffer
@@ -290,7 +292,7 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class Read(Operators):
-    """A register's present value; `index` is made of constants and indices of unrolled loops."""
+    """A register's current value; `index` consists of constants and indices of unrolled loops."""
 
     register: Register
     index: tuple[Expression, ...] = ()
@@ -308,7 +310,7 @@ class Read(Operators):
 
 @dataclass(frozen=True, slots=True)
 class Reduce(Operators):
-    """All lanes of `x` combined to one number: upper half with lower half, again and again."""
+    """All lanes of `x` combined into one number, by combining lower and upper half repeatedly."""
 
     op: str  # one of REDUCE
     x: Expression
@@ -320,7 +322,7 @@ class Reduce(Operators):
 
     @property
     def lanes(self) -> int:
-        """One number is left."""
+        """A reduction gives one number."""
         return 1
 
 
@@ -351,7 +353,7 @@ def unary(op: str, x: Operand) -> Expression:
 
 
 def _expression(x: Operand) -> Expression:
-    return x  # type: ignore[return-value]  # every Operators is one of the classes of Expression
+    return x  # type: ignore[return-value]  # each subclass of Operators is in Expression
 
 
 def _add(a: Expression, b: Expression) -> Expression:
@@ -406,7 +408,7 @@ def _modulo(a: Expression, b: Expression) -> Expression:
 
 
 def _index(value: bool | int | float) -> Constant:
-    """Returns an index constant; like every int64 it wraps."""
+    """Returns an index constant; like every int64, it wraps around."""
     if is_symbolic(value):
         return Constant(value, int64)
     return Constant((int(value) + (1 << 63)) % (1 << 64) - (1 << 63), int64)
@@ -432,7 +434,7 @@ def index_variable(name: str) -> Variable:
 
 
 def children(expression: Expression) -> tuple[Expression, ...]:
-    """Returns the expressions that an expression is made of."""
+    """Returns the direct subexpressions of an expression."""
     match expression:
         case Unary(x=x) | Cast(x=x) | Reduce(x=x):
             return (x,)
@@ -450,7 +452,7 @@ def children(expression: Expression) -> tuple[Expression, ...]:
 
 
 def written_size(expression: Expression) -> int:
-    """Returns how many parts an expression has where it is written out: 3 for `x * x`."""
+    """Returns the number of nodes of an expression when it is written out: 3 for `x * x`."""
     sizes: dict[int, int] = {}
     for part in postorder((expression,), children):
         sizes[id(part)] = 1 + sum(sizes[id(below)] for below in children(part))

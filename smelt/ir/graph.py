@@ -25,8 +25,9 @@ class Leaf(Operation):
     cost: int = 0
 
 
-# An argument is given by the caller, a state is captured (a parameter, buffer, optimizer moment or
-# generator): both have an attribute `number`. A constant is known while tracing: attribute `array`.
+# An argument is passed by the caller, a state is captured (a parameter, buffer, optimizer moment or
+# generator); both have an attribute `number`. A constant is known while tracing; its attribute is
+# `array`.
 ARGUMENT = Leaf("argument")
 STATE = Leaf("state")
 CONSTANT = Leaf("constant")
@@ -74,7 +75,7 @@ class Derivative:
 class Node:
     """One operation: `op(*inputs, **attributes)`, a tensor of `shape` and `dtype`.
 
-    Nodes are compared by identity; `simplify` merges the ones that compute the same.
+    Nodes are compared by identity; `simplify` merges those that compute the same.
     """
 
     op: Operation
@@ -96,12 +97,12 @@ class Node:
 
     @property
     def leak(self) -> str:
-        """What to say when the node is used outside of its graph."""
+        """The error text for a node that is used outside its graph."""
         made = f" (made at {self.origin})" if str(self.origin) else ""
         return (
-            f"a traced tensor of shape {self.shape}{made} left the compiled step that it belongs "
-            "to: it has no value of its own. Return it from the step instead of storing it in a "
-            "variable or attribute"
+            f"a traced tensor of shape {self.shape}{made} was used outside its compiled step; "
+            "there it has no value. Return it from the step instead of storing it in a variable "
+            "or attribute"
         )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
@@ -113,10 +114,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """A condition for a step to go on: `node` (int64, shape ()) counts its violations.
+    """A condition that must hold for a step to continue: `node` (int64, ()) counts violations.
 
-    `judged` are the nodes that say, of the graph as it was traced, which values may not be (bool),
-    and the values.
+    `judged` holds two nodes of the graph as traced: a bool that marks the invalid values, and the
+    values.
     """
 
     node: Node
@@ -141,7 +142,7 @@ class Graph:
 
     @property
     def roots(self) -> tuple[Node, ...]:
-        """Every node that must be computed: checks, outputs, new states."""
+        """The nodes that must be computed: checks, outputs, new states."""
         return (
             *(assertion.node for assertion in self.assertions),
             *self.outputs,
@@ -150,7 +151,7 @@ class Graph:
 
     @property
     def next_states(self) -> list[Node]:
-        """What each state holds after a run."""
+        """The node of each state's value after a run."""
         changed = dict(self.updates)
         return [changed.get(node, node) for node in self.states]
 
@@ -160,8 +161,8 @@ class Graph:
 
 
 def topological(roots: Iterable[Node], known: Iterable[Node] = ()) -> list[Node]:
-    """Returns the nodes below `roots`, operands before users; of what is known neither the nodes
-    nor what they are computed of.
+    """Returns the nodes that `roots` depend on and themselves, operands before users, without
+    `known` nodes and what only those need.
 
     The order depends only on the graph, so equal steps print equal text.
     """
@@ -169,7 +170,7 @@ def topological(roots: Iterable[Node], known: Iterable[Node] = ()) -> list[Node]
 
 
 def rebuilt(graph: Graph, change: Callable[[Node], Node]) -> Graph:
-    """Returns the graph with `change(node)` for each node, which has its changed operands then."""
+    """Returns the graph with each node replaced by `change(node)`, after its operands."""
     new: dict[Node, Node] = {}
     for node in graph.nodes():
         inputs = tuple([new[operand] for operand in node.inputs])
@@ -184,26 +185,26 @@ def rebuilt(graph: Graph, change: Callable[[Node], Node]) -> Graph:
 
 
 def constant_node(array: np.ndarray, dtype: DType, origin: Origin = Origin()) -> Node:
-    """Returns a leaf that holds `array` (in the dtype's storage form)."""
+    """Returns a leaf that holds `array` (in the dtype's storage type)."""
     return Node(CONSTANT, (), {"array": array}, array.shape, dtype, origin)
 
 
 def scalar_value(node: Node) -> bool | int | float | None:
-    """Returns the number of a constant node of one element, or None when it is not such a node."""
+    """Returns the value of a constant node with one element, or None for any other node."""
     if node.op is not CONSTANT or node.attributes["array"].size != 1:
         return None
     return node.attributes["array"].item() if node.dtype.name != "bfloat16" else None
 
 
 def carry_count(region: Node) -> int:
-    """Returns how many of the first operands of a loop its iterations change; 0 of a branch."""
+    """Returns how many leading operands of a loop are its carry; 0 for a branch."""
     return len(region.attributes["bodies"][0].states)
 
 
 def graph_text(graph: Graph) -> str:
     """Returns the graph as text: a line per node, `%3 = mul(%1, %2) float32[4, 5]  # user.py:7`.
 
-    The graphs of a loop's or a branch's body stand below its line, further to the right.
+    The bodies of a loop or a branch follow its line, indented.
     """
     names: dict[Node, str] = {}
     lines = []

@@ -1,8 +1,8 @@
-"""A plain-Python interpreter of the loop IR: what it does is what a kernel means.
+"""A plain-Python interpreter of the loop IR: it defines what a kernel means.
 
 It is slow and checks everything that machine code does not: an index outside its axis, two lanes
-that write one element, an array that is not what its buffer says. Scratch and arena memory start as
-nan (or a conspicuous integer), so that a value read before it is written is seen.
+that write the same element, an array that does not match its buffer. Scratch and arena memory
+start as nan (or -1), so that reading a value before it is written is noticed.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from smelt.ir.visit import Visitor
 from smelt.mpi.group import current
 
 Value = arithmetic.Value
-_UNWRITTEN = 0xFF  # the byte that memory holds before anything is written: nan, or -1
+_UNWRITTEN = 0xFF  # the initial value of each byte of memory: reads as nan, or -1
 
 
 def run_kernel(kernel: ir.Kernel, arrays: Sequence[np.ndarray], backwards: bool = False) -> None:
     """Runs a kernel on arrays in the order of `kernel.buffers`; outputs are changed in place.
 
-    An array may have another shape than its buffer, of the same size: both are dense. It has no
-    elements that the buffer says are missing.
+    An array may differ from its buffer in shape, but not in size, since both are dense. It does not
+    contain the buffer's missing elements.
 
-    With `backwards` the iterations of the parallel loop run last to first: a kernel that is right
-    gives the same bits.
+    With `backwards`, the iterations of the parallel loop run last to first: a correct kernel gives
+    the same bits.
 
-    Raises CompileError when an array does not fit its buffer, or the kernel does what it must not.
+    Raises CompileError when an array does not fit its buffer, or the kernel is invalid.
     """
     buffers = kernel.buffers
     if len(arrays) != len(buffers):
-        raise CompileError(f"{kernel.name} takes {len(buffers)} arrays, got {len(arrays)}")
+        raise CompileError(f"{kernel.name} takes {len(buffers)} arrays; got {len(arrays)}")
     for buffer, array in zip(buffers, arrays, strict=True):
         _check_array(kernel.name, buffer, array)
     shaped = (_shaped(buffer, array) for buffer, array in zip(buffers, arrays, strict=True))
@@ -47,11 +47,11 @@ def run_kernel(kernel: ir.Kernel, arrays: Sequence[np.ndarray], backwards: bool 
 
 
 def run_program(program: Program, arrays: Mapping[Slot, np.ndarray]) -> int:
-    """Runs one step on the arrays of every slot but the arena's, in place.
+    """Runs one step in place, on one array for every slot except those in the arena.
 
     Returns 0, or `check.number + 1` when a check ended the step.
 
-    Raises CompileError when a slot has no array, or a kernel does what it must not.
+    Raises CompileError when a slot has no array, or a kernel is invalid.
     """
     arena = np.full(program.arena_bytes, _UNWRITTEN, np.uint8)
     return _run(program, dict(arrays), arena)
@@ -83,7 +83,7 @@ def _run(program: Program, places: dict[Slot, np.ndarray], arena: np.ndarray) ->
 
 
 def _collective(part: Collective, array: np.ndarray) -> np.ndarray | int:
-    """Returns what a collective gives; one that is begun is there at once."""
+    """Returns the result of a collective; a nonblocking one completes at once."""
     group = current()
     match part.function:
         case "MPI_Allreduce" | "MPI_Iallreduce":
@@ -98,17 +98,17 @@ def _collective(part: Collective, array: np.ndarray) -> np.ndarray | int:
             return group.broadcast(array, part.root)
         case "MPI_Barrier":
             group.barrier()
-    return 0  # of a barrier, and of what is waited for
+    return 0  # of a barrier, or of waiting for a request
 
 
 def _part(array: np.ndarray, offset: int, buffer: ir.Buffer) -> np.ndarray:
-    """Returns the elements of a buffer that lies so many bytes behind the beginning of an array."""
+    """Returns the elements of a buffer that begins `offset` bytes into an array."""
     first, size = offset // array.itemsize, buffer.existing
     return array if array.size == size else array.reshape(-1)[first : first + size]
 
 
 def _shaped(buffer: ir.Buffer, array: np.ndarray) -> np.ndarray:
-    """Returns an array in the shape of its buffer; what is missing there is as if unwritten."""
+    """Returns an array in the shape of its buffer; missing elements read as unwritten memory."""
     if buffer.missing:
         whole = _unwritten(buffer)
         whole[: array.size] = array.reshape(-1)
@@ -117,7 +117,7 @@ def _shaped(buffer: ir.Buffer, array: np.ndarray) -> np.ndarray:
 
 
 def _unwritten(buffer: ir.Buffer) -> np.ndarray:
-    """Returns memory for the elements of a buffer, in a row, as it is before it is written."""
+    """Returns a flat array for the elements of a buffer, in which nothing has been written."""
     memory = np.full(buffer.size * buffer.dtype.itemsize, _UNWRITTEN, np.uint8)
     return memory.view(buffer.dtype.storage)
 
@@ -147,7 +147,7 @@ def _check_array(kernel: str, buffer: ir.Buffer, array: np.ndarray) -> None:
     dense = array.size == buffer.existing and array.flags.c_contiguous
     if not dense or array.dtype != buffer.dtype.storage:
         raise CompileError(
-            f"{kernel}: buffer {buffer.name} is {buffer.dtype.name}{list(buffer.shape)}, "
+            f"{kernel}: buffer {buffer.name} is {buffer.dtype.name}{list(buffer.shape)}; "
             f"got {'a dense' if dense else 'an'} array of {array.dtype}{list(array.shape)}"
         )
 
@@ -200,7 +200,7 @@ class _Machine(Visitor):
         if index and len(value) > 1:
             places = np.ravel_multi_index(index, array.shape)
             if len(np.unique(places)) < len(places):
-                raise self.fail(store, "two lanes write one element")
+                raise self.fail(store, "two lanes write the same element")
         if len(value):
             array[index] = value if lanes > 1 or index else value[0]
 

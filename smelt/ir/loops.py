@@ -1,18 +1,18 @@
 """The loop IR: what a kernel does, written as loops, loads, stores and arithmetic.
 
-This is the only thing that the back ends see. It is small on purpose: an expression is a number or
-a vector of them (its `lanes`), a statement does something with one, a kernel is a list of
-statements over named buffers. `ir/show.py` prints it, `ir/interpret.py` runs it and so defines what
-it means, `compiler/loops` rewrites it, `compiler/codegen` turns it into machine code.
+The back ends see nothing else. It is small on purpose: an expression is a number or a vector of
+numbers (`lanes` of them), a statement uses expressions, a kernel is a list of statements over named
+buffers. `ir/show.py` prints it, `ir/interpret.py` runs it and so defines its meaning,
+`compiler/loops` rewrites it, `compiler/codegen` turns it into machine code.
 
-Meaning, in short:
+The semantics in short:
 
 - Buffers are dense and row-major; a `Load` or `Store` names one index per axis.
-- Floating-point arithmetic is IEEE, each operation rounded by itself: nothing is contracted unless
-  the program says `Fma`, nothing is reordered, `nan`, `inf` and `-0.0` behave as in NumPy.
-- Integers wrap. Division by an integer zero gives 0. `floordiv` and `mod` follow Python's signs.
+- Floating-point arithmetic is IEEE, and every operation is rounded: nothing is contracted unless
+  the program says `Fma`, nothing is reordered; `nan`, `inf` and `-0.0` behave as in NumPy.
+- Integers wrap around. Integer division by zero gives 0. `floordiv` and `mod` have Python's signs.
 - Float to integer truncates, saturates, and maps nan to 0.
-- Shifts count modulo the width; `shr` is logical.
+- Shift counts are taken modulo the width; `shr` is logical.
 - `maximum` and `minimum` return nan when either side is nan, as NumPy's do.
 - A scalar operand next to a vector is repeated over the lanes.
 """
@@ -54,7 +54,7 @@ from smelt.ir.symbolic import is_symbolic
 
 @dataclass(frozen=True, slots=True)
 class Let:
-    """Names a value; it never changes within its block."""
+    """Names a value, which does not change within its block."""
 
     variable: Variable
     value: Expression
@@ -62,7 +62,7 @@ class Let:
 
 @dataclass(frozen=True, slots=True)
 class Declare:
-    """Brings a register to life and sets every element and lane of it to `start`."""
+    """Declares a register and sets all its elements and lanes to `start`."""
 
     register: Register
     start: Expression
@@ -89,7 +89,7 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """Brings a small local buffer to life for the rest of the block; it starts undefined."""
+    """Declares a small local buffer for the rest of the block; its contents start undefined."""
 
     buffer: Buffer
 
@@ -117,8 +117,8 @@ class Transpose:
 class Loop:
     """`for variable in range(start, stop, step)`; kind is "serial", "parallel" or "unroll".
 
-    Only the outermost loop of a kernel may be parallel: its iterations touch no common element.
-    Bounds are ints, or int64 expressions for a serial loop.
+    Only the outermost loop of a kernel may be parallel; its iterations are independent. Bounds are
+    ints; those of a serial loop may be int64 expressions.
     """
 
     variable: Variable
@@ -130,8 +130,8 @@ class Loop:
 
 
 def trip_count(loop: Loop) -> int:
-    """Returns how often a loop with known bounds runs; of unknown extents it stops where it starts,
-    or behind.
+    """Returns how often a loop with known bounds runs; if they are symbolic, the stop is assumed
+    not to lie before the start.
     """
     assert isinstance(loop.start, int)
     assert isinstance(loop.stop, int)
@@ -154,8 +154,8 @@ Statement = Let | Declare | Assign | Store | Scratch | Transpose | Loop | If
 class Kernel:
     """A function over buffers: runs `body`, which reads `inputs` and writes `outputs`.
 
-    A buffer may be in both. If the kernel is parallel, its body is exactly one parallel loop, after
-    lets that cost nothing.
+    A buffer may be in both. The body of a parallel kernel is one parallel loop; only cheap lets may
+    stand before it.
     """
 
     name: str
@@ -170,6 +170,6 @@ class Kernel:
 
     @property
     def parallel(self) -> Loop | None:
-        """The parallel loop, when there is one."""
+        """The parallel loop, if there is one."""
         last = self.body[-1] if self.body else None
         return last if isinstance(last, Loop) and last.kind == "parallel" else None

@@ -1,4 +1,4 @@
-"""Polynomials with integer coefficients: sums of products of atoms, which are texts."""
+"""Polynomials with integer coefficients: sums of products of atoms, which are strings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Monomial = tuple[str, ...]  # sorted factors; () is the constant term
 
 
 class Polynomial:
-    """A sum of products of atoms: symbols, and operations that are no polynomials."""
+    """A sum of products of atoms: symbols, and operations that are not polynomial."""
 
     __slots__ = ("terms",)
 
@@ -36,8 +36,9 @@ class Polynomial:
         return Polynomial({factors: count * factor for factors, count in self.terms.items()})
 
     def divided(self, divisor: int) -> tuple[Polynomial, Polynomial]:
-        """Returns a quotient and what is left: `self = divisor * quotient + rest`, where no
-        coefficient of the rest can be divided, and its constant term lies below the divisor.
+        """Returns quotient and rest: `self = divisor * quotient + rest`.
+
+        The divisor divides no coefficient of the rest, and the rest's constant term is below it.
         """
         quotient, rest = {}, {}
         for factors, count in self.terms.items():
@@ -49,7 +50,7 @@ class Polynomial:
 
     @property
     def constant(self) -> int | None:
-        """The value, if it is a number."""
+        """The value of a constant polynomial, None for any other."""
         if not self.terms:
             return 0
         return self.terms.get(()) if len(self.terms) == 1 else None
@@ -61,7 +62,7 @@ class Polynomial:
 
     @property
     def grows(self) -> bool:
-        """Whether it surely does not fall when a symbol grows."""
+        """Whether it is known not to decrease when a symbol grows."""
         return self.is_of_names and all(
             count >= 0 for factors, count in self.terms.items() if factors
         )
@@ -78,8 +79,9 @@ class Polynomial:
 
 
 def divided(a: Polynomial, b: Polynomial) -> tuple[Polynomial, Polynomial]:
-    """Returns a quotient and what is left: `a = b * quotient + left`; by a number as far as that
-    goes, by a monomial if it goes without rest.
+    """Returns quotient and rest: `a = b * quotient + rest`.
+
+    A number divides the terms that it can, a monomial only all of `a`; otherwise the quotient is 0.
     """
     if b.constant is not None and b.constant > 0:
         return a.divided(b.constant)
@@ -92,7 +94,7 @@ def divided(a: Polynomial, b: Polynomial) -> tuple[Polynomial, Polynomial]:
 
 
 def _without(polynomial: Polynomial, factors: Monomial, count: int) -> Polynomial | None:
-    """Returns the polynomial divided by a monomial, or None where that does not go."""
+    """Returns the polynomial divided by a monomial, or None when it is not divisible."""
     terms = {}
     for monomial, times in polynomial.terms.items():
         left = list(monomial)

@@ -11,9 +11,9 @@ T = TypeVar("T")
 def postorder(
     roots: Iterable[T], operands: Callable[[T], Iterable[T]], known: Iterable[T] = ()
 ) -> list[T]:
-    """Returns everything below `roots` once (by identity), operands before users, no recursion.
+    """Returns `roots` and all they depend on, each once (by identity), operands before users.
 
-    What is known is left out, and so is what only it needs.
+    What is `known` is left out, and so is what only that needs. There is no recursion.
     """
     order: list[T] = []
     seen = set(map(id, known))

@@ -1,4 +1,4 @@
-"""A step as the back ends see it: kernels in order, over slots of memory and one arena."""
+"""A step as the back ends see it: kernels in order, on slots of memory and one arena."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from smelt.ir.loops import Kernel
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slot:
-    """A place for one array of a step, and how long it lives.
+    """The memory of one array of a step.
 
     `kind` says who owns the memory: "argument" (the caller, read only), "state" (kept between
     calls, updated in place), "result" (a fresh array per call), "constant" (baked in), "arena" (at
@@ -36,7 +36,7 @@ class Slot:
 class Call:
     """One kernel applied to slots, in the order of `kernel.buffers`.
 
-    A buffer lies `offsets` bytes behind the beginning of its slot; without offsets they all are 0.
+    Each buffer begins `offsets` bytes into its slot; no offsets means all are 0.
     """
 
     kernel: Kernel
@@ -45,7 +45,7 @@ class Call:
 
     @property
     def places(self) -> list[tuple[Slot, int]]:
-        """The slot of each buffer, and the bytes before it."""
+        """The slot of each buffer, and the buffer's offset in bytes."""
         return list(zip(self.slots, self.offsets or (0,) * len(self.slots), strict=True))
 
 
@@ -59,8 +59,8 @@ class Check:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Binding:
-    """Where a slot of a region lies: in `outer`, `start + iteration * stride` bytes on; in a loop
-    that runs in chunks, `chunk * chunk_stride` besides.
+    """Where a slot of a region lies in `outer`: at byte `start + iteration * stride`, plus
+    `chunk * chunk_stride` in a loop that runs in chunks.
     """
 
     inner: Slot
@@ -72,10 +72,10 @@ class Binding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Region:
-    """A program that runs within another one, in memory of that one.
+    """A program that runs within another one, in that one's memory.
 
-    All its slots are bound but those of its arena, which lies in `arena`; in a loop that runs in
-    chunks, each has an arena, one behind the other.
+    All its slots are bound, except those of its arena, which lies in `arena`. In a loop that runs
+    in chunks each chunk has its own arena, one after the other.
     """
 
     program: Program
@@ -85,9 +85,9 @@ class Region:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Repeat:
-    """A region run `trip_count` times; if that is None, as long as `flag` (a bool) holds before.
+    """A region that runs `trip_count` times, or, if that is None, while `flag` (a bool) holds.
 
-    With several `chunks` the whole loop runs for each of them, on memory of its own: in any order,
+    With several `chunks` the whole loop runs once per chunk, each on its own memory, in any order
     or at the same time.
     """
 
@@ -108,11 +108,11 @@ class Branch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Collective:
-    """A function of MPI on slots of memory, which all ranks call.
+    """A collective function of MPI on slots of memory: all ranks call it.
 
-    `function` names it; `source` is sent and `target` received, `count` elements of one of them (of
-    the smaller, where their sizes differ). `op` is the name of a reduction, `root` the rank that a
-    broadcast comes from. What is begun and waited for has a `request`, its number in the program.
+    `source` is sent, `target` received; `count` is the number of elements (of the smaller one where
+    they differ). `op` is the name of a reduction, `root` the rank that broadcasts. A nonblocking
+    operation has a `request`, its number in the program, by which it is waited for.
     """
 
     function: str
@@ -132,7 +132,7 @@ class Collective:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Progress:
-    """Lets MPI go on with what was begun under a request, if it wants to."""
+    """Lets MPI make progress on the nonblocking operation of a request."""
 
     request: int
 
@@ -144,8 +144,8 @@ Part = Call | Check | Repeat | Branch | Collective | Progress
 class Program:
     """A whole step: its slots, the bytes of its arena, and what runs in order.
 
-    It `is_dynamic` when arguments have symbolic extents, so that it serves more than one shape: it
-    gets their numbers as parameters then, whether it uses them or not.
+    It `is_dynamic` when arguments have symbolic extents, so that it serves more than one shape. It
+    then takes their values as parameters, whether it uses them or not.
     """
 
     name: str
@@ -156,12 +156,12 @@ class Program:
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
-        """Each different kernel once, in order of first use, also those of regions."""
+        """Each kernel once, in order of first use, including those of regions."""
         return tuple(dict.fromkeys(call.kernel for call in calls(self)))
 
 
 def runs_in_parallel(program: Program) -> bool:
-    """Returns whether threads share a kernel or a loop of a program."""
+    """Returns whether a kernel or a loop of a program is split among threads."""
     kernels = any(kernel.parallel for kernel in program.kernels)
     return kernels or next(loops_in_chunks(program), None) is not None
 
@@ -190,7 +190,7 @@ def calls(program: Program) -> Iterator[Call]:
 
 
 def regions(part: Part) -> tuple[Region, ...]:
-    """Returns the regions of a part of a program: none of a call or a check."""
+    """Returns the regions of a part of a program; a call or a check has none."""
     match part:
         case Repeat(region=region):
             return (region,)
@@ -200,13 +200,13 @@ def regions(part: Part) -> tuple[Region, ...]:
 
 
 def with_kernels(program: Program, new: Mapping[Kernel, Kernel]) -> Program:
-    """Returns the program with other kernels, also in its regions."""
+    """Returns the program with its kernels replaced, also in its regions."""
 
     return with_calls(program, lambda call: (replace(call, kernel=new[call.kernel]),))
 
 
 def with_calls(program: Program, change: Callable[[Call], tuple[Call, ...]]) -> Program:
-    """Returns the program with other calls in the place of each one, also in its regions."""
+    """Returns the program with each call replaced by `change(call)`, also in its regions."""
 
     def region(one: Region) -> Region:
         return replace(one, program=with_calls(one.program, change))

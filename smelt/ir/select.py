@@ -1,4 +1,4 @@
-"""Choosing between two arrays by a condition, in a time that does not depend on the condition."""
+"""Choosing between two arrays by a condition, in time that does not depend on the condition."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-_FEW = 256  # elements up to which one call of NumPy's is faster than five
+_FEW = 256  # up to so many elements, one call of NumPy is faster than five
 _WHOLE = {size: np.dtype(f"int{8 * size}") for size in (1, 2, 4, 8)}
 
 
 def select(condition: Any, yes: Any, no: Any) -> Any:
-    """Returns what `np.where` does for a bool condition and two sides of one dtype.
+    """Returns what `np.where` does, for a bool condition and two sides of one dtype.
 
-    NumPy branches at every element, which takes 9 ns where the condition is random. Here all bits
-    of `no ^ ((yes ^ no) & mask)` are computed, by loops without branches.
+    NumPy branches at every element, which takes 9 ns if the condition is random. This computes
+    `no ^ ((yes ^ no) & mask)` on the bits, in loops without branches.
     """
     mask = np.asarray(condition)
     yes, no = np.asarray(yes), np.asarray(no)

@@ -1,4 +1,4 @@
-"""The text of a kernel or a program: for golden tests, for the keys of caches, and for people.
+"""The text of a kernel or a program: for golden tests, cache keys, and people.
 
     def softmax(y: float32[64, 10]; x: float32[64, 10]):
         for i in range(0, 64):  # parallel
@@ -7,8 +7,8 @@
                 top = maximum(top, x[i, j])
             ...
 
-It looks like Python. Outputs stand before the semicolon, inputs behind it; `name: dtype = start`
-declares a register, `name = value` names or assigns a value; `where` begins a mask. Constants are
+It looks like Python. Outputs stand before the semicolon, inputs after it; `name: dtype = start`
+declares a register, `name = value` names or assigns a value; a mask follows `where`. Constants are
 float32, int64 or bool unless a suffix says otherwise (`1_i32`, `0.5_f64`).
 """
 
@@ -56,14 +56,14 @@ SUFFIX = {"int32": "_i32", "float16": "_f16", "bfloat16": "_bf16", "float64": "_
 def kernel_text(kernel: ir.Kernel, canonical: bool = False) -> str:
     """Returns the text of a kernel.
 
-    With `canonical`, the kernel, its buffers, registers and variables are renamed by order of
-    appearance, so that kernels which differ in names only have one text: they are compiled once.
+    With `canonical`, the kernel, its buffers, registers and variables are renamed in order of
+    appearance: kernels that differ only in names have one text and are compiled once.
     """
     return _Printer(canonical).kernel(kernel)
 
 
 def statement_text(statement: ir.Statement) -> str:
-    """Returns the text of one statement, for error messages; of a block only its first line."""
+    """Returns the text of one statement for error messages; of a block, only the first line."""
     printer = _Printer(canonical=False)
     printer.statement(statement, "")
     return printer.lines[0]
@@ -93,7 +93,7 @@ def program_text(program: Program) -> str:
 def _body_lines(
     program: Program, names: dict[Slot, str], kernels: dict[ir.Kernel, str]
 ) -> Iterator[str]:
-    """Yields the slots of a program, then what runs."""
+    """Yields a line for each slot of a program, then the lines of what runs."""
     for slot in program.slots:
         yield f"    {names[slot]}: {_slot_text(slot)}"
     for part in program.body:
@@ -148,20 +148,20 @@ def _array_text(array: Slot | ir.Buffer) -> str:
 
 
 def _distinct(things: tuple[Any, ...]) -> dict[Any, str]:
-    """Returns a name for each thing: its own, with a number behind it where that one is taken."""
+    """Returns a name for each thing: its own, followed by a number if that one is taken."""
     taken = _Taken()
     return {thing: taken.fresh(thing.name) for thing in things}
 
 
 class _Taken:
-    """The names that are taken, and how often each was wanted."""
+    """The names that are taken, and how often each was requested."""
 
     def __init__(self) -> None:
         self.names: set[str] = set()
         self.wanted: dict[str, int] = {}
 
     def fresh(self, wanted: str) -> str:
-        """Returns the name that is wanted, with a number behind it where that one is taken."""
+        """Returns the requested name, followed by a number if it is taken."""
         name, number = wanted, self.wanted.get(wanted, 1)
         while name in self.names:
             number += 1
@@ -172,7 +172,7 @@ class _Taken:
 
 
 class _Printer(Visitor):
-    """Writes one kernel; knows how its buffers, registers and variables are called."""
+    """Writes one kernel; knows the names of its buffers, registers and variables."""
 
     def __init__(self, canonical: bool) -> None:
         self.canonical = canonical
@@ -285,7 +285,7 @@ class _Printer(Visitor):
     # -- expressions -------------------------------------------------------------------------------
 
     def text(self, expression: ir.Expression, above: int = 0) -> str:
-        """Returns an expression's text, in brackets when it binds less than `above`."""
+        """Returns an expression's text, in parentheses if it binds more weakly than `above`."""
         text, strength = getattr(self, METHODS[type(expression)])(expression)
         return text if strength >= above else f"({text})"
 

@@ -1,10 +1,10 @@
-"""Symbolic numbers: integers of which a compilation writes down what it asks.
+"""Symbolic numbers: integers that record what a compilation asks of them.
 
-A step that is to serve every length is compiled once, with a symbolic number where the extent
-stands. It behaves as an int of a sample value. Arithmetic makes polynomials of it, every comparison
-is noted as a guard with its outcome, and whatever wants a real int (`range`, a slice, NumPy) gets
-the sample value, and the guard that the number is this one. The compiler would do the same, line by
-line, for each length for which all guards come out as they did.
+A step that is to serve every length is compiled once, with a symbolic number as the extent. It
+behaves like an int with a sample value: arithmetic gives polynomials of symbols, every comparison
+is recorded as a guard with its outcome, and whatever needs a real int (`range`, a slice, NumPy)
+gets the sample value, together with the guard that the number equals it. For every length that
+satisfies all guards, the compiler would have done exactly the same.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ import numpy as np
 
 from smelt.ir.polynomial import Polynomial, divided
 
-LEAST_BOUND = 32  # below it lengths share one version, as far as memory is concerned
-FAR_BOUND = 2048  # above it memory is reserved with care
-LEAST = 2  # a symbol is never smaller: 0 and 1 are special everywhere, and compiled apart
+LEAST_BOUND = 32  # all lengths up to this one share one reservation of memory
+FAR_BOUND = 2048  # above it, bounds grow more slowly, to reserve less memory
+LEAST = 2  # a symbol is never smaller: 0 and 1 are special cases, compiled separately
 
 
 class Guards:
-    """What a compilation asked of its symbols, as Python conditions, and how each came out.
+    """What a compilation asked of its symbols, as Python conditions, and each one's outcome.
 
-    Conditions and formulas are texts over the symbols' names, made here and nowhere else.
+    Conditions and formulas are Python text over the names of symbols, made only in this file.
     """
 
     def __init__(self) -> None:
         self.outcomes: dict[str, bool] = {}
         self.symbols: dict[str, int] = {}  # the sample value of each
-        self.functions: dict[str, Callable[..., Any]] = {}  # that conditions call
-        self.is_settled: bool = False  # whether a symbol can have its sample value only
+        self.functions: dict[str, Callable[..., Any]] = {}  # called by conditions
+        self.is_settled: bool = False  # whether some symbol is restricted to its sample value
 
     def symbol(self, name: str, sample: int) -> SymbolicInt:
         """Returns a new symbol.
 
         Args:
             name: an identifier.
-            sample: the value that it has during the compilation, at least `LEAST`.
+            sample: its value during the compilation, at least `LEAST`.
         """
         assert name.isidentifier()
         assert sample >= LEAST
@@ -50,17 +50,18 @@ class Guards:
         return SymbolicInt(self, sample, Polynomial({(name,): 1}))
 
     def note(self, condition: str, outcome: bool) -> bool:
-        """Notes how a condition came out; returns the outcome."""
+        """Records a condition with its outcome; returns the outcome."""
         self.outcomes.setdefault(condition, outcome)
         return outcome
 
     def settle(self) -> None:
-        """Notes that a symbol can have its sample value only."""
+        """Records that some symbol is restricted to its sample value."""
         self.is_settled = True
 
     def most(self, number: Any) -> int:
-        """Returns how large a number may become while symbols stay within bounds above their
-        samples, which is noted.
+        """Returns the largest value of a number, for symbols up to some bound above their samples.
+
+        These bounds are recorded as guards.
         """
         value = self.values([number])
         ranges = []
@@ -73,7 +74,7 @@ class Guards:
         return max(int(value(*place)[0]) for place in itertools.product(*ranges))
 
     def number(self, text: str) -> Any:
-        """Returns what a formula of these symbols stands for: a symbolic number, or a plain one."""
+        """Returns the number that a formula of these symbols stands for, symbolic or plain."""
         symbols = {
             name: SymbolicInt(self, value, Polynomial({(name,): 1}))
             for name, value in self.symbols.items()
@@ -81,7 +82,7 @@ class Guards:
         return eval(text, {"math": math, **self.functions}, symbols)
 
     def record(self) -> dict[str, Any]:
-        """Returns what was asked so far as plain values; functions by the modules they stand in."""
+        """Returns what was asked so far, as plain values; functions by module and name."""
         return {
             "outcomes": {text: bool(outcome) for text, outcome in self.outcomes.items()},
             "functions": [[one.__module__, one.__name__] for one in self.functions.values()],
@@ -89,7 +90,7 @@ class Guards:
         }
 
     def restore(self, record: dict[str, Any]) -> None:
-        """Takes over what `record` says, in the place of all that was asked so far."""
+        """Replaces what was asked so far by what `record` returned."""
         self.outcomes = dict(record["outcomes"])
         self.is_settled = record["is_settled"]
         for module, name in record["functions"]:
@@ -97,7 +98,7 @@ class Guards:
 
     def test(self) -> Callable[..., bool]:
         """Returns a function of the symbols' values, in order, that says whether all conditions
-        come out as they did.
+        have the same outcomes as during the compilation.
         """
         conditions = [f"{name} >= {LEAST}" for name in self.symbols]
         conditions += [
@@ -107,22 +108,22 @@ class Guards:
         return self._function(" and ".join(conditions))
 
     def values(self, numbers: list[Any]) -> Callable[..., tuple[Any, ...]]:
-        """Returns a function of the symbols' values that gives those of symbolic numbers."""
+        """Returns a function from the symbols' values to those of symbolic numbers."""
         return self.evaluation([formula(number) for number in numbers])
 
     def evaluation(self, formulas: Sequence[str]) -> Callable[..., tuple[Any, ...]]:
-        """Returns a function of the symbols' values that gives those of formulas."""
+        """Returns a function from the symbols' values to those of formulas."""
         return self._function("(" + "".join(f"{text}, " for text in formulas) + ")")
 
     def _function(self, body: str) -> Callable[..., Any]:
-        # the body is made of symbols' names, numbers and operators, by this file alone; what a
-        # cache has kept of it is trusted like the machine code that lies there
+        # only this file makes the body, of symbols' names, numbers and operators; a body from the
+        # cache on disk is trusted like the machine code beside it
         names = ", ".join(self.symbols)
         return eval(f"lambda {names}: {body}", {"math": math, **self.functions})
 
 
 def _bound(number: int) -> int:
-    """Returns up to where lengths share a version: powers of four, of two where memory counts."""
+    """Returns the bound up to which lengths share a version: it grows fourfold, then twofold."""
     bound = LEAST_BOUND
     while bound < number:
         bound *= 4 if bound < FAR_BOUND else 2
@@ -149,7 +150,7 @@ class Symbolic:
         return format(self.sample, form) if form else formula(self)
 
     def settled(self) -> Any:
-        """Returns the sample value, and notes that it is the only one from now on."""
+        """Returns the sample value, and records that the number must equal it."""
         self.guards.note(f"{formula(self)} == {self.sample!r}", True)
         return self.sample
 
@@ -191,9 +192,9 @@ class Symbolic:
 
 
 class SymbolicInt(Symbolic):
-    """An int that is known as a polynomial of symbols.
+    """An int that is a polynomial of symbols.
 
-    It says that its class is int, so that what works with ints takes it for one.
+    Its `__class__` is int, so that `isinstance(x, int)` holds.
     """
 
     __slots__ = ("guards", "polynomial", "sample")
@@ -208,7 +209,7 @@ class SymbolicInt(Symbolic):
         return int
 
     def settled(self) -> int:
-        """Returns the sample value, and notes that it is the only one from now on."""
+        """Returns the sample value, and records that the number must equal it."""
         if self.polynomial.is_of_names:
             self.guards.settle()
         return int(super().settled())
@@ -283,12 +284,12 @@ class SymbolicInt(Symbolic):
     __trunc__: Final = __floor__
 
     def bit_length(self) -> int:
-        """Returns how many bits the sample value takes; it is settled by that."""
+        """Returns how many bits the sample value takes; this settles the number."""
         return int(self.settled()).bit_length()
 
 
 class SymbolicFloat(Symbolic):
-    """A float that was computed of symbolic ints, as a Python expression."""
+    """A float computed from symbolic ints, as a Python expression."""
 
     __slots__ = ("expression", "guards", "sample")
 
@@ -332,11 +333,11 @@ class SymbolicFloat(Symbolic):
         return _rounded(self, math.ceil, "math.ceil")
 
 
-# --- what numbers of either kind have in common ---------------------------------------------------
+# --- functions for numbers of either kind ---------------------------------------------------------
 
 
 def formula(number: Any) -> str:
-    """Returns a number as a Python expression of its symbols."""
+    """Returns a number as a Python expression in its symbols."""
     if type(number) is SymbolicInt:
         return number.polynomial.text
     if type(number) is SymbolicFloat:
@@ -345,19 +346,19 @@ def formula(number: Any) -> str:
 
 
 def sample(number: Any) -> Any:
-    """Returns the value that a number has during the compilation, which settles nothing."""
+    """Returns a number's value during the compilation, without settling it."""
     return number.sample if is_symbolic(number) else number
 
 
 def settled(number: Any) -> Any:
-    """Returns a number, a symbolic one as its sample value, which it has from now on."""
+    """Returns a number; a symbolic one is settled: from now on it must equal its sample value."""
     return number.settled() if is_symbolic(number) else number
 
 
 def decided(function: Callable[..., Any], *numbers: Any) -> Any:
-    """Returns what a function gives for numbers, and notes that it does so for all symbols' values.
+    """Returns `function(*numbers)`, and records the guard that its result stays the same.
 
-    It is for what is chosen by a search: the choice is looked at, not each comparison on the way.
+    This is for the result of a search: the guard is on the choice, not on every comparison made.
     """
     result = function(*map(sample, numbers))
     for number in numbers:
@@ -371,12 +372,12 @@ def decided(function: Callable[..., Any], *numbers: Any) -> Any:
 
 
 def as_int(number: Any) -> Any:
-    """Returns a number as an int; a symbolic one, which is one, as it is."""
+    """Returns a number as an int; a symbolic one is returned as it is."""
     return number if is_symbolic(number) else int(number)
 
 
 def largest(number: Any) -> int:
-    """Returns how large a number may become, and bounds its symbols by that; see `Guards.most`."""
+    """Returns the largest value of a number, and bounds its symbols; see `Guards.most`."""
     return int(number.guards.most(number)) if is_symbolic(number) else number
 
 
@@ -420,7 +421,7 @@ def _made(guards: Guards, polynomial: Polynomial, value: int) -> Any:
 
 
 def _divided(a: Any, b: Any) -> tuple[Any, Any]:
-    """Returns quotient and remainder, without an atom where that is possible."""
+    """Returns quotient and remainder, as polynomials without a new atom where possible."""
     if not (_is_integer(a) and _is_integer(b)):
         return NotImplemented, NotImplemented
     guards = (a if type(a) is SymbolicInt else b).guards
@@ -443,7 +444,7 @@ def _divided(a: Any, b: Any) -> tuple[Any, Any]:
 def _atom(
     guards: Guards, compute: Callable[[Any, Any], Any], sign: str, a: Any, b: Any
 ) -> SymbolicInt:
-    """Returns an operation that is no polynomial, as a factor of its own."""
+    """Returns the result of an operation that is not polynomial, as a new atom."""
     if not (_is_integer(a) and _is_integer(b)):
         return NotImplemented
     name = f"({formula(a)} {sign} {formula(b)})"
@@ -479,7 +480,7 @@ def _compared(compute: Callable[[Any, Any], bool], sign: str, a: Symbolic, b: An
 
 
 def _is_decided(polynomial: Polynomial, outcome: bool, sign: str) -> bool:
-    """Whether a comparison with 0 comes out the same for all symbols from `LEAST` on."""
+    """Whether a comparison with 0 has the same outcome for all symbols of at least `LEAST`."""
     counts = [count for factors, count in polynomial.terms.items() if factors]
     if any("(" in factor for factors in polynomial.terms for factor in factors):
         return False

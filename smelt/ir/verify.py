@@ -16,9 +16,9 @@ _FLAGS = frozenset(["logical_not", "isnan", "isinf"])  # unary operations that g
 def verify(kernel: ir.Kernel) -> None:
     """Checks names, dtypes, lanes, ranks, loop kinds, and bounds of affine indices without a mask.
 
-    A let's name is given once in a kernel; loops one after another may have the same index.
+    A let's name must be unique in a kernel; consecutive loops may share the name of their index.
 
-    Raises CompileError, naming the kernel and the statement.
+    Raises CompileError, which names the kernel and the statement.
     """
     _Verifier(kernel).kernel()
 
@@ -30,18 +30,18 @@ def verify_program(program: Program) -> None:
 
 
 class _Verifier(Visitor):
-    """What is in scope at a place of the kernel."""
+    """What is in scope at the current statement of a kernel."""
 
     def __init__(self, source: ir.Kernel) -> None:
         self.source = source
         self.buffers: set[ir.Buffer] = set(source.buffers)
         self.registers: set[ir.Register] = set()
         self.variables: dict[str, ir.Variable] = {}
-        self.named: set[str] = set()  # by a let, anywhere so far
+        self.named: set[str] = set()  # by any let so far
         self.unrolled: set[str] = set()  # indices of unrolled loops
-        self.sums: dict[str, Affine | None] = {}  # what lets of indices stand for
+        self.sums: dict[str, Affine | None] = {}  # the affine forms of int64 lets
         self.ranges: dict[str, tuple[int, int]] = {}
-        self.guarded = False  # inside an if, where bounds depend on the condition
+        self.guarded = False  # inside an if, whose condition may keep indices in bounds
         self.here: ir.Statement | None = None
 
     def kernel(self) -> None:
@@ -82,7 +82,7 @@ class _Verifier(Visitor):
     def let(self, let: ir.Let, depth: int) -> None:
         self.expression(let.value)
         self.agree(let.variable, let.value)
-        self.require(let.variable.lanes == let.value.lanes, "the lanes of name and value differ")
+        self.require(let.variable.lanes == let.value.lanes, "name and value differ in lanes")
         name = let.variable.name
         self.require(name not in self.named, f"{name} is defined twice")
         self.named.add(name)
@@ -109,9 +109,9 @@ class _Verifier(Visitor):
         lanes = max((part.lanes for part in store.index), default=1)
         self.fits(store.value, store.buffer.dtype, lanes)
         mask = store.mask
-        self.require(mask is None or mask.lanes in (1, lanes), "the mask's lanes differ")
+        self.require(mask is None or mask.lanes in (1, lanes), "mask and index differ in lanes")
         local = store.buffer not in self.source.inputs or store.buffer in self.source.outputs
-        self.require(local, f"{store.buffer.name} is only read")
+        self.require(local, f"{store.buffer.name} is an input, which may only be read")
 
     def scratch(self, scratch: ir.Scratch, depth: int) -> None:
         self.require(scratch.buffer not in self.buffers, "the scratch buffer is declared twice")
@@ -121,7 +121,7 @@ class _Verifier(Visitor):
         rows, columns = (tile.source_axis, tile.rows), (tile.target_axis, tile.columns)
         for extent in (tile.rows, tile.columns):
             power = extent > 0 and extent & (extent - 1) == 0
-            self.require(power, "a tile side is no power of two")
+            self.require(power, "the side of a tile is not a power of two")
         self.require(tile.source.dtype is tile.target.dtype, "the dtypes differ")
         self.tile(tile.source, tile.source_index, rows, tile.columns)
         self.tile(tile.target, tile.target_index, columns, tile.rows)
@@ -131,7 +131,7 @@ class _Verifier(Visitor):
     ) -> None:
         """Checks the first and the last element of a tile."""
         axis, extent = side
-        self.require(0 <= axis < len(buffer.shape) - 1, "a tile axis is no axis before the last")
+        self.require(0 <= axis < len(buffer.shape) - 1, "the axis of a tile is not before the last")
         reach = {axis: extent - 1, len(buffer.shape) - 1: width - 1}
         for part in index:
             self.expression(part)
@@ -166,7 +166,7 @@ class _Verifier(Visitor):
         self.unrolled.discard(loop.variable.name)
 
     def follow(self, loop: ir.Loop) -> None:
-        """Notes where a loop over a piece of fixed length goes: so far from where it starts."""
+        """Records the range of the index of a loop with a fixed length but an unknown start."""
         start, stop = (
             Affine(bound) if isinstance(bound, int) else affine(bound, self.sums)
             for bound in (loop.start, loop.stop)
@@ -221,7 +221,7 @@ class _Verifier(Visitor):
     def exists(
         self, buffer: ir.Buffer, index: tuple[ir.Expression, ...], reach: dict[int, int]
     ) -> None:
-        """Checks that the last element of an access is not one of those that are missing."""
+        """Checks that the last element of an access is not a missing one."""
         lanes = {LANE: (0, max((part.lanes for part in index), default=1) - 1)}
         last = 0
         for axis, (part, stride) in enumerate(zip(index, buffer.strides, strict=True)):
@@ -231,7 +231,7 @@ class _Verifier(Visitor):
                 return
             last += stride * (bounds[1] + reach.get(axis, 0))
         if last >= buffer.existing:
-            raise self.error(f"element {last} of {buffer.name} is one of those that are missing,")
+            raise self.error(f"element {last} of {buffer.name} is missing,")
 
     def inside(self, index: ir.Expression, extent: int, name: str, reach: int = 0) -> None:
         place = affine(index, self.sums)
@@ -240,7 +240,7 @@ class _Verifier(Visitor):
         if bounds is not None:
             low, high = bounds[0], bounds[1] + reach
             if low < 0 or high >= extent:
-                text = f"{expression_text(index)} goes from {low} to {high}"
+                text = f"{expression_text(index)} ranges from {low} to {high}"
                 raise self.error(f"{text}, outside an axis of {extent} of {name},")
 
     # -- expressions -------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ class _Verifier(Visitor):
     def fits(self, value: ir.Expression, dtype: DType, lanes: int) -> None:
         if value.dtype is not dtype or value.lanes not in (1, lanes):
             text = f"{expression_text(value)} is {value.dtype.name} x {value.lanes}"
-            raise self.error(f"{text}, wanted {dtype.name} x {lanes},")
+            raise self.error(f"{text} instead of {dtype.name} x {lanes},")
 
     def agree(self, first: ir.Expression, *others: ir.Expression) -> None:
         for other in others:
@@ -260,12 +260,12 @@ class _Verifier(Visitor):
     def same_lanes(self, *parts: ir.Expression) -> None:
         wide = {part.lanes for part in parts if part.lanes > 1}
         if len(wide) > 1:
-            raise self.error(f"vectors of {sorted(wide)} lanes meet")
+            raise self.error(f"operands are vectors of {sorted(wide)} lanes")
 
     def expression(self, expression: ir.Expression) -> None:
-        """Checks an expression and everything below it, each object once."""
+        """Checks an expression and all its subexpressions, each object once."""
         for part in ir.walk(expression):
-            if not isinstance(part, (ir.Cast, ir.Lanes)):  # with these nothing can be wrong
+            if not isinstance(part, (ir.Cast, ir.Lanes)):  # nothing can be wrong with these
                 self.visit(part)
 
     def constant(self, constant: ir.Constant) -> None:
@@ -275,18 +275,18 @@ class _Verifier(Visitor):
         self.require(variable.name in self.variables, f"{variable.name} is not defined")
         self.require(
             self.variables[variable.name] == variable,
-            f"{variable.name} has another dtype or other lanes than where it was defined",
+            f"{variable.name} differs in dtype or lanes from its definition",
         )
 
     def unary(self, unary: ir.Unary) -> None:
         self.require(unary.op in ir.UNARY, f"unknown operation {unary.op!r}")
         if unary.op in _FLAGS:
-            self.require(unary.dtype is bool_, f"{unary.op} gives bool")
+            self.require(unary.dtype is bool_, f"the dtype of {unary.op} must be bool")
         elif unary.op == "bitcast":
             same = unary.x.dtype.itemsize == unary.dtype.itemsize
             self.require(same, "bitcast between different widths")
         else:
-            self.require(unary.dtype is unary.x.dtype, f"{unary.op} changes the dtype")
+            self.require(unary.dtype is unary.x.dtype, f"{unary.op} must not change the dtype")
 
     def binary(self, binary: ir.Binary) -> None:
         self.require(binary.op in ir.ARITHMETIC | ir.COMPARE, f"unknown operation {binary.op!r}")
@@ -309,4 +309,4 @@ class _Verifier(Visitor):
     def reduce(self, reduce: ir.Reduce) -> None:
         lanes = reduce.x.lanes
         self.require(reduce.op in ir.REDUCE, f"cannot reduce by {reduce.op!r}")
-        self.require(lanes & (lanes - 1) == 0, f"cannot halve {lanes} lanes")
+        self.require(lanes & (lanes - 1) == 0, f"{lanes} lanes are not a power of two")

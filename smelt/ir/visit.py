@@ -1,4 +1,4 @@
-"""Visiting the loop IR: what statements contain, and rebuilding them with something changed."""
+"""Visiting the loop IR: listing what statements contain, and rebuilding them with changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Index = tuple[Expression, ...]
 
 
 def statements(body: Iterable[Statement]) -> Iterator[Statement]:
-    """Yields all statements in order, a block's own after the loop or branch that it belongs to."""
+    """Yields all statements in order; a loop or branch comes before the statements of its block."""
     for statement in body:
         yield statement
         if isinstance(statement, (ir.Loop, ir.If)):
@@ -22,7 +22,7 @@ def statements(body: Iterable[Statement]) -> Iterator[Statement]:
 
 
 def expressions(body: Iterable[Statement]) -> Iterator[Expression]:
-    """Yields the expressions that statements are made of, those within blocks too."""
+    """Yields the expressions of statements, including those within blocks."""
     for statement in statements(body):
         yield from own_expressions(statement)
 
@@ -64,7 +64,7 @@ def names_in(expression: Expression) -> Iterator[str]:
 
 
 def used_names(statement: Statement) -> set[str]:
-    """Returns the names of all variables that a statement uses, those within its block too."""
+    """Returns the names of all variables that a statement uses, including within its block."""
     return {name for part in expressions((statement,)) for name in names_in(part)}
 
 
@@ -82,12 +82,12 @@ class Visitor:
 
 
 class Transformer(Visitor):
-    """Rebuilds statements and expressions; what does not change is shared with the original.
+    """Rebuilds statements and expressions; whatever does not change is shared with the original.
 
-    A subclass overrides what it changes: a kind of expression (`variable`, `load`, ...), of
-    statement (`loop`, ...), what a name becomes where it is bound (`bind`), or on which buffer an
-    access is made (`access`). Index arithmetic is folded as it is rebuilt. Each expression object
-    is rebuilt once, so a name must mean the same in all of what one transformer is given.
+    A subclass overrides what it changes: a kind of expression (`variable`, `load`, ...) or
+    statement (`loop`, ...), what a name is bound as (`bind`), or the buffer of an access
+    (`access`). Index arithmetic is folded when rebuilt. Each expression object is rebuilt once, so
+    a name must have one meaning in everything that one transformer is given.
     """
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class Transformer(Visitor):
     def __call__(self, expression: Expression) -> Expression:
         """Returns an expression after the change."""
         known = self._known.get(id(expression))
-        if known is None:  # the original is kept too: its id must not become another's
+        if known is None:  # keeping the original keeps its id from being reused
             known = expression, getattr(self, METHODS[type(expression)])(expression)
             self._known[id(expression)] = known
         return known[1]
@@ -149,7 +149,7 @@ class Transformer(Visitor):
         return ir.Reduce(reduce.op, self(reduce.x))
 
     def access(self, buffer: Buffer, index: Index) -> tuple[Buffer, Index]:
-        """Returns where a rebuilt load or store goes; `index` is rebuilt already."""
+        """Returns the buffer and index of a rebuilt load or store; `index` is rebuilt already."""
         return buffer, index
 
     # --- statements -------------------------------------------------------------------------------
@@ -162,11 +162,11 @@ class Transformer(Visitor):
         return tuple(result)
 
     def statement(self, statement: Statement) -> Body:
-        """Returns what stands for a statement: one, several, or none."""
+        """Returns the statements that replace a statement: one, several, or none."""
         return self.visit(statement)
 
     def bind(self, variable: ir.Variable) -> ir.Variable:
-        """Returns what a let or a loop binds in the place of a variable."""
+        """Returns what a let or a loop binds instead of a variable."""
         return variable
 
     def let(self, let: ir.Let) -> Body:

@@ -48,7 +48,7 @@ def agree(what: str, value: Mapping[str, Any] | None = None) -> None:
 
 def _meet(group: Group, text: str) -> None:
     if group.failure is not None:
-        raise StateError(f"this rank can take no part any more: {group.failure}")
+        raise StateError(f"this rank cannot take part any more: {group.failure}")
     number = number_of(text)
     pair, largest = np.array([number, -number], np.int64), np.empty(2, np.int64)
     group.communicator.Allreduce(pair, largest, group.mpi.MAX)

@@ -21,7 +21,7 @@ __all__ = ["Alone", "Group", "current", "join", "leave"]
 
 OPERATIONS = ("sum", "prod", "max", "min")
 DTYPES = {"float32": "FLOAT", "float64": "DOUBLE", "int32": "INT32_T", "int64": "INT64_T"}
-LAUNCHER_HINT = "start the program by the mpiexec of the same MPI"
+LAUNCHER_HINT = "start the program with the mpiexec of the same MPI"
 
 
 class Alone:
@@ -159,12 +159,15 @@ def join() -> Alone:
     size = mpi.COMM_WORLD.Get_size()
     if size != expected:
         raise StateError(
-            f"the launcher has started {expected} processes, and the MPI that mpi4py has loaded "
+            f"the launcher started {expected} processes, but the MPI that mpi4py loaded "
             f"({mpi.Get_library_version().split(',')[0].splitlines()[0].strip()}) sees {size}; "
             f"{LAUNCHER_HINT}"
         )
     if mpi.Query_thread() < mpi.THREAD_SERIALIZED:
-        raise ArgumentError("this MPI may be called by the main thread only; Smelt needs more")
+        raise ArgumentError(
+            "this MPI may only be called from the main thread; Smelt needs an MPI with thread "
+            "support of at least MPI_THREAD_SERIALIZED"
+        )
     _group = Group(mpi)
     return _group
 

@@ -277,7 +277,9 @@ class Softmax2d(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim not in (3, 4):
-            raise ShapeError(f"Softmax2d needs (B, C, H, W) or (C, H, W), got shape {x.shape}")
+            raise ShapeError(
+                f"Softmax2d needs an input (B, C, H, W) or (C, H, W), got shape {x.shape}"
+            )
         return F.softmax(x, -3)
 
 

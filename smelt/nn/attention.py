@@ -64,8 +64,8 @@ class MultiheadAttention(Module):
         sizes(self, embed_dim=embed_dim, num_heads=num_heads, kdim=kdim, vdim=vdim)
         if not num_heads or embed_dim % num_heads:
             raise ArgumentError(
-                f"MultiheadAttention: {num_heads} heads do not divide embed_dim {embed_dim}; "
-                "each head gets embed_dim / num_heads columns"
+                f"MultiheadAttention: embed_dim {embed_dim} is not divisible by num_heads "
+                f"{num_heads}; each head gets embed_dim / num_heads columns"
             )
         if not 0 <= dropout <= 1:
             raise ArgumentError(
@@ -224,8 +224,8 @@ class MultiheadAttention(Module):
             alone or query.shape[batch] == key.shape[batch]
         ):
             raise ShapeError(
-                "MultiheadAttention: key and value need the same places, and all three the "
-                f"same batch, in {layout}; {given}"
+                "MultiheadAttention: key and value must have the same length, and all three the "
+                f"same batch size, in {layout}; {given}"
             )
 
     def extra_repr(self) -> str:
@@ -249,7 +249,7 @@ def _attention_mask(mask: Tensor | None, shape: tuple[int, ...]) -> Tensor | Non
         return _allowing(mask)
     if mask.shape != (batch * heads, length, keys):
         padding = mask.shape == (batch, keys)
-        hint = "; a mask of padding, (B, S), is key_padding_mask (src_key_padding_mask)"
+        hint = "; pass a padding mask (B, S) as key_padding_mask (src_key_padding_mask)"
         hint = hint if padding else ""
         raise ShapeError(
             f"MultiheadAttention: attn_mask {mask.shape} (a layer's src_mask, tgt_mask or "
@@ -276,7 +276,7 @@ def _allowing(mask: Tensor) -> Tensor:
     """A bool mask inverted: True where attention is allowed; a float one as it is."""
     if mask.dtype.kind == "int":
         raise DTypeError(
-            f"MultiheadAttention: a mask is bool (True: not attended to) or float, got "
+            "MultiheadAttention: a mask must be bool (True: not attended to) or float, got "
             f"{mask.dtype.name}; use .bool()"
         )
     return ~mask if mask.dtype.kind == "bool" else mask

@@ -35,10 +35,10 @@ def check_depth(error: RecursionError) -> None:
     if isinstance(error, DepthError) or len(deepest) - len(running.modules) < MANY_MODULES:
         return
     raise DepthError(
-        f"modules are nested {len(deepest)} deep, and Python calls no more functions within each "
-        f"other (its recursion limit is {sys.getrecursionlimit()}); is one called in its own "
-        "forward()? Otherwise give the layers to one nn.Sequential or nn.ModuleList, which call "
-        "them one after the other, or raise the limit by sys.setrecursionlimit()"
+        f"modules are nested {len(deepest)} deep, more than Python's recursion limit of "
+        f"{sys.getrecursionlimit()} allows; does a module call itself in its forward()? Otherwise "
+        "put the layers into one nn.Sequential or nn.ModuleList, which call them one after the "
+        "other, or raise the limit with sys.setrecursionlimit()"
     ) from None
 
 
@@ -47,8 +47,9 @@ def check_floats(layer: object, **given: Tensor) -> None:
     for name, x in given.items():
         if x.dtype.kind == "int":
             raise DTypeError(
-                f"{type(layer).__name__}: {name} {x.shape} is {x.dtype.name}; make vectors of "
-                "tokens by an nn.Embedding first (numbers become floats by .float())"
+                f"{type(layer).__name__}: {name} {x.shape} must be float, got {x.dtype.name}; turn "
+                "tokens into vectors with an nn.Embedding first, or numbers into floats with "
+                ".float()"
             )
 
 
@@ -92,6 +93,6 @@ def check_container(owner: str, name: str, value: Any) -> None:
     if any(isinstance(item, Parameter) or hasattr(item, "named_parameters") for item in items):
         kind = "ModuleDict" if isinstance(value, dict) else "ModuleList (or ParameterList)"
         raise ArgumentError(
-            f"{owner}.{name}: modules and parameters in a {type(value).__name__} would not be "
-            f"found by parameters() and state_dict(); use nn.{kind}"
+            f"{owner}.{name}: parameters() and state_dict() would not find modules and parameters "
+            f"in a {type(value).__name__}; use nn.{kind}"
         )

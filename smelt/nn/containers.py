@@ -57,7 +57,7 @@ class _Numbered(_Container):
                 hint = "; write a * before it"
             elif isinstance(given, type):
                 got, hint = f"the class {given.__name__}", f"; write {given.__name__}()"
-            raise ArgumentError(f"{type(self).__name__} holds modules, got {got}{hint}")
+            raise ArgumentError(f"{type(self).__name__} can only hold modules, got {got}{hint}")
         setattr(self, str(len(self)), module)
         return self
 
@@ -105,7 +105,8 @@ class _Numbered(_Container):
     def _place(self, index: int) -> int:
         if not -len(self) <= index < len(self):
             raise BoundsError(
-                f"{type(self).__name__} holds {len(self)} modules, there is no number {index}"
+                f"{type(self).__name__}: index {index} is out of range, it holds {len(self)} "
+                "modules"
             )
         return index
 
@@ -139,11 +140,11 @@ def _check_single(before: Module | None, module: Module, x: tuple[Any, ...]) -> 
     first = next(iter(inspect.signature(module.forward).parameters.values()), None)
     if first is None or first.annotation not in ("Tensor", Tensor):
         return
-    giver = "what comes in" if before is None else f"what {type(before).__name__} gives"
+    giver = "its input" if before is None else f"the result of {type(before).__name__}"
     raise ArgumentError(
-        f"Sequential: {type(module).__name__} takes one tensor, and {giver} is a tuple of "
-        f"{len(x)}; put a module between that takes one of them. A recurrent layer gives "
-        "(output, state): nn.ManyToMany and nn.ManyToOne put a head behind it"
+        f"Sequential: {type(module).__name__} takes one tensor, but {giver} is a tuple of "
+        f"{len(x)}; insert a module that selects one of them. A recurrent layer returns "
+        "(output, state): nn.ManyToMany and nn.ManyToOne add a head to it"
     )
 
 
@@ -183,7 +184,9 @@ class ModuleDict(_Container):
 
     def __setitem__(self, key: str, module: Module) -> None:
         if not key or "." in key:
-            raise ArgumentError(f"a ModuleDict's key may not be empty or hold a dot: {key!r}")
+            raise ArgumentError(
+                f"ModuleDict: a key must not be empty or contain a dot, got {key!r}"
+            )
         setattr(self, key, module)
 
     def __getitem__(self, key: str) -> Module:

@@ -65,7 +65,7 @@ class Convertible:
             check_device(target)
         target = as_dtype(dtype)
         if not target.is_float:
-            raise DTypeError(f"a module's parameters must be floats, not {target.name}")
+            raise DTypeError(f"a module's parameters must be floats, got {target.name}")
         for tensor in (*self.parameters(), *self.buffers()):
             if tensor.dtype.is_float and tensor.dtype is not target:
                 with no_grad():

@@ -41,8 +41,8 @@ class _AnyConvolution(Module):
         sizes(self, in_channels=in_channels, out_channels=out_channels, groups=groups)
         if not groups or in_channels % groups or out_channels % groups:
             raise ArgumentError(
-                f"{kind}: {groups} groups do not divide in_channels = {in_channels} and "
-                f"out_channels = {out_channels}"
+                f"{kind}: in_channels={in_channels} and out_channels={out_channels} must be "
+                f"divisible by groups={groups}"
             )
         self.in_channels = in_channels
         self.out_channels = out_channels
@@ -100,14 +100,16 @@ class _Convolution(_AnyConvolution):
         kind = type(self).__name__
         self._prepare(in_channels, out_channels, kernel_size, stride, dilation, groups)
         if padding_mode not in MODES:
-            raise ArgumentError(f"{kind}: padding_mode is one of {MODES}, got {padding_mode!r}")
+            raise ArgumentError(
+                f"{kind}: padding_mode must be one of {MODES}, got {padding_mode!r}"
+            )
         if isinstance(padding, str):
             if padding not in ("same", "valid"):
                 raise ArgumentError(
-                    f"{kind}: padding is a number, 'same' or 'valid', got {padding!r}"
+                    f"{kind}: padding must be a number, 'same' or 'valid', got {padding!r}"
                 )
             if padding == "same" and max(self.stride) > 1:
-                raise ArgumentError(f"{kind}: padding 'same' goes with stride 1, got {self.stride}")
+                raise ArgumentError(f"{kind}: padding 'same' needs stride 1, got {self.stride}")
             self.padding: Sizes | str = padding
         else:
             self.padding = per_axis(kind, "padding", padding, self.ndim)
@@ -219,8 +221,8 @@ class _TransposedConvolution(_AnyConvolution):
         if any(not 0 <= extra < step for extra, step in zip(more, self.stride, strict=True)):
             largest = tuple(b + step - 1 for b, step in zip(least, self.stride, strict=True))
             raise ArgumentError(
-                f"{type(self).__name__}: output_size {asked} lies outside of {tuple(least)} "
-                f"to {largest}, for an input {x.shape}"
+                f"{type(self).__name__}: for an input {x.shape}, output_size must lie between "
+                f"{tuple(least)} and {largest}, got {asked}"
             )
         return more
 

@@ -167,11 +167,13 @@ def _checked_start(what: str, start: Any, state: Any, length: int) -> tuple[Tens
     if start.dtype.kind != "int":
         raise DTypeError(f"{what}: start must be integers, got {start.dtype.name}")
     if start.ndim != 1:
-        raise ShapeError(f"{what}: start must be one token a sequence, got {start.shape}")
+        raise ShapeError(
+            f"{what}: start must hold one token per sequence, (B,), got shape {start.shape}"
+        )
     state = tree.map(as_tensor, state)
     for leaf in tree.flatten(state)[0]:
         if leaf.shape[:1] != start.shape:
-            hint = "" if leaf.shape else "; give each sequence a number, as smelt.full((B,), 0)"
+            hint = "" if leaf.shape else "; give one number per sequence, as smelt.full((B,), 0)"
             hint = _LAYERS_FIRST if leaf.shape[1:2] == start.shape else hint
             raise ShapeError(
                 f"{what}: the first axis of each tensor of the state must be the batch, "
@@ -191,10 +193,11 @@ def _log_probabilities(
     matching("decoding: the state that the step returns", next_state, structure, leaves, _STATES)
     if logits.ndim != 2 or logits.shape[0] != token.shape[0]:
         raise ShapeError(
-            f"decoding: {token.shape[0]} tokens need logits (B, V), got {logits.shape}"
+            f"decoding: for {token.shape[0]} sequences the step must return logits "
+            f"({token.shape[0]}, V), got shape {logits.shape}"
         )
     if end is not None and not 0 <= end < logits.shape[1]:
-        raise ArgumentError(f"decoding: end={end} is none of {logits.shape[1]} tokens")
+        raise ArgumentError(f"decoding: end must be one of the {logits.shape[1]} tokens, got {end}")
     return F.log_softmax(logits, -1).to(float64), next_state
 
 
@@ -206,10 +209,10 @@ def _repeat_rows(x: Tensor, width: int) -> Tensor:
 
 _STATES = Wording(
     "as the state that it gets (a step returns the logits first, then the state)",
-    " has {1}, and the state that it gets {0}; every turn needs the same {2} (a step returns the "
-    "logits first, then the state)",
+    " has {1}, but the state that it gets has {0}; every step needs the same {2} (a step returns "
+    "the logits first, then the state)",
 )
 _LAYERS_FIRST = (
-    "; a recurrent layer's state is (L, B, H): give state.transpose(0, 1), and let the step turn "
-    "it back for layer.step(x, state.transpose(0, 1))"
+    "; a recurrent layer's state is (L, B, H): give state.transpose(0, 1), and let the step "
+    "transpose it back, layer.step(x, state.transpose(0, 1))"
 )

@@ -51,7 +51,8 @@ class Embedding(Module):
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise ArgumentError(
-                    f"Embedding: padding_idx {padding_idx} in a table of {num_embeddings}"
+                    f"Embedding: padding_idx {padding_idx} is out of range for num_embeddings "
+                    f"{num_embeddings}"
                 )
             padding_idx %= num_embeddings
         self.num_embeddings = num_embeddings

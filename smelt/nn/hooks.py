@@ -137,9 +137,9 @@ class BackwardPass:
                 continue
             if not self._replaceable:
                 raise GradientError(
-                    f"register_full_backward_hook of {type(self._module).__name__}: gradients can "
-                    "be replaced for a module with exactly one input that has one; use "
-                    "register_hook on the tensors"
+                    f"register_full_backward_hook of {type(self._module).__name__}: a hook can "
+                    "only replace the gradient of a module with exactly one input that requires "
+                    "one; use register_hook on the tensors"
                 )
             parts = result if isinstance(result, tuple) else (result,)
             replaced = next(part for part in parts if part is not None)

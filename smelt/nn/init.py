@@ -71,7 +71,10 @@ def trunc_normal_(
     whole = NormalDist(mean, std)
     low, high = whole.cdf(a), whole.cdf(b)
     if not high - low > 0:
-        raise ArgumentError(f"trunc_normal_: N({mean}, {std}^2) has no mass in [{a}, {b}]")
+        raise ArgumentError(
+            f"trunc_normal_: a normal distribution with mean {mean} and std {std} has no "
+            f"probability between {a} and {b}"
+        )
     levels = uniform(low, high, tensor.shape, float64, generator).numpy()
     inside = np.clip(levels, np.finfo(float).tiny, 1 - np.finfo(float).epsneg)
     values = np.asarray(np.frompyfunc(whole.inv_cdf, 1, 1)(inside), np.float64)
@@ -170,7 +173,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     """
     if tensor.ndim < 2 or not tensor.size:
         raise ShapeError(
-            f"fan_in and fan_out need a weight of at least 2 axes, got shape {tensor.shape}"
+            f"fan_in and fan_out need a weight with at least 2 axes, got shape {tensor.shape}"
         )
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field
@@ -193,7 +196,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     gains = dict.fromkeys(linear, 1.0) | {"tanh": 5 / 3, "relu": math.sqrt(2.0), "selu": 0.75}
     if nonlinearity not in gains:
         known = ", ".join([*gains, "leaky_relu"])
-        raise ArgumentError(f"no gain for {nonlinearity!r}; there is one for {known}")
+        raise ArgumentError(f"nonlinearity must be one of {known}, got {nonlinearity!r}")
     return gains[nonlinearity]
 
 

@@ -39,9 +39,9 @@ class _Loss(Module):
     def __new__(cls, *settings: Any, **options: Any) -> Self:
         if len(settings) > 1 and all(is_tensor(one) for one in settings[:2]):
             raise ArgumentTypeError(
-                f"{cls.__name__}: takes settings, and its result takes the tensors; write "
-                f"{cls.__name__}()(input, target), or loss = {cls.__name__}() once and "
-                "loss(input, target) then"
+                f"{cls.__name__}: the constructor takes settings, not tensors; write "
+                f"{cls.__name__}()(input, target), or first loss = {cls.__name__}(), then "
+                "loss(input, target)"
             )
         return super().__new__(cls)
 
@@ -103,8 +103,8 @@ class _ClassLoss(_WeightedLoss):
     def _check_weight(self, weight: Tensor | None) -> None:
         if weight is not None and as_tensor(weight).ndim != 1:
             raise ShapeError(
-                f"{type(self).__name__}: the weight is (C,), one number a class, got shape "
-                f"{as_tensor(weight).shape}; the input belongs to the call: "
+                f"{type(self).__name__}: weight must be (C,), one number per class, got shape "
+                f"{as_tensor(weight).shape}; pass the input in the call: "
                 f"{type(self).__name__}()(input, target)"
             )
 

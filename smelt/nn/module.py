@@ -228,13 +228,13 @@ class Module(Convertible, Hooked, Named):
             return
         if isinstance(held, Parameter):
             raise AssignmentError(
-                f"{owner}.{name} is a parameter, and would leave the model for a "
-                f"{type(value).__name__}. Change it by .{name}.copy_(value) under "
-                f"smelt.no_grad(), or replace it by nn.Parameter(value)"
+                f"{owner}.{name} is a parameter and cannot be replaced by a "
+                f"{type(value).__name__}. Change its values with .{name}.copy_(value) under "
+                f"smelt.no_grad(), or assign nn.Parameter(value)"
             )
         if held is not None and name in self._buffers and not isinstance(value, Tensor):
             raise AssignmentError(
-                f"{owner}.{name} is a buffer, and would leave the state for a "
+                f"{owner}.{name} is a buffer and cannot be replaced by a "
                 f"{type(value).__name__}; assign a tensor"
             )
 
@@ -268,7 +268,7 @@ class Module(Convertible, Hooked, Named):
             persistent: whether `state_dict` contains it.
         """
         if name in vars(self) and name not in self._buffers:
-            raise ArgumentError(f"{type(self).__name__} has an attribute {name!r} already")
+            raise ArgumentError(f"{type(self).__name__} already has an attribute {name!r}")
         vars(self).setdefault("_buffers", {})[name] = persistent
         setattr(self, name, tensor)
 
@@ -415,7 +415,7 @@ class Module(Convertible, Hooked, Named):
         """
         if not isinstance(state_dict, Mapping):
             raise ArgumentError(
-                "load_state_dict needs a dict of tensors by path, got a "
+                "load_state_dict needs a dict from paths to tensors, got a "
                 f"{type(state_dict).__name__}; {_state_of(state_dict)}"
             )
         own = dict(self._named_state())
@@ -491,8 +491,8 @@ def _without_settings(cls: type[Module]) -> Callable[[Module], None]:
 
 def _state_of(given: Any) -> str:
     """Returns how to get a state_dict from what was given in its place."""
-    loaded = "give smelt.load(path) to read it from a file"
-    return "give its state_dict()" if isinstance(given, Module) else loaded
+    loaded = "smelt.load(path) reads one from a file"
+    return "pass its state_dict()" if isinstance(given, Module) else loaded
 
 
 def _listed(what: str, keys: Iterable[str]) -> list[str]:

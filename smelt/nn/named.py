@@ -31,11 +31,13 @@ class Named:
         """
         held = vars(self).get(name)
         if not name or "." in name:
-            raise ArgumentError(f"add_module: a name may not be empty or hold a dot: {name!r}")
+            raise ArgumentError(
+                f"add_module: a name must not be empty or contain a dot, got {name!r}"
+            )
         if module is not None and not isinstance(module, Named):
             raise ArgumentTypeError(f"add_module: needs a module, got {described(module)}")
         if held is not None and not isinstance(held, Named):
-            raise ArgumentError(f"{type(self).__name__} has an attribute {name!r} already")
+            raise ArgumentError(f"{type(self).__name__} already has an attribute {name!r}")
         setattr(self, name, module)
 
     def register_module(self, name: str, module: Module | None) -> None:

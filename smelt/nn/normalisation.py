@@ -152,7 +152,7 @@ class GroupNorm(Module):
         sizes(self, num_groups=num_groups, num_channels=num_channels)
         if not num_groups or num_channels % num_groups:
             raise ArgumentError(
-                f"GroupNorm: {num_groups} groups do not divide {num_channels} channels"
+                f"GroupNorm: {num_channels} channels are not divisible by {num_groups} groups"
             )
         self.num_groups = num_groups
         self.num_channels = num_channels
@@ -173,7 +173,9 @@ class GroupNorm(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim < 2 or x.shape[1] != self.num_channels:
-            raise ShapeError(f"GroupNorm needs (B, {self.num_channels}, ...), got shape {x.shape}")
+            raise ShapeError(
+                f"GroupNorm needs an input (B, {self.num_channels}, ...), got shape {x.shape}"
+            )
         return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
@@ -258,8 +260,8 @@ class _BatchNorm(Module):
         if x.ndim not in self.ndims or x.shape[1] != self.num_features:
             counts = " or ".join(map(str, self.ndims))
             raise ShapeError(
-                f"{type(self).__name__} needs {counts} axes, {self.num_features} channels "
-                f"at axis 1; got shape {x.shape}"
+                f"{type(self).__name__} needs an input with {counts} axes and {self.num_features} "
+                f"channels at axis 1, got shape {x.shape}"
             )
 
     def extra_repr(self) -> str:

@@ -37,14 +37,14 @@ class _Pad(Module):
         )
         if len(self.padding) != 2 * self.axes:
             raise ArgumentError(
-                f"{name}: padding is one number or {2 * self.axes}, got {self.padding}"
+                f"{name}: padding must be one number or {2 * self.axes}, got {self.padding}"
             )
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim not in (self.axes + 1, self.axes + 2):
             raise ShapeError(
-                f"{type(self).__name__} needs {self.axes + 1} or {self.axes + 2} axes, got shape "
-                f"{x.shape}"
+                f"{type(self).__name__} needs an input with {self.axes + 1} or {self.axes + 2} "
+                f"axes, got shape {x.shape}"
             )
         return F.pad(x, self.padding, self.mode)
 

@@ -32,17 +32,17 @@ class Parameter(Tensor):
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         if not isinstance(requires_grad, bool):
             raise ArgumentTypeError(
-                f"Parameter: requires_grad is True or False, got {described(requires_grad)}"
+                f"Parameter: requires_grad must be True or False, got {described(requires_grad)}"
             )
         tensor = as_tensor(data)
         if tensor.is_traced or current_engine().writes_graph:
             raise TraceError(
-                "a Parameter cannot be made inside a compiled step, which would draw it anew at "
-                "every call; make the module before it"
+                "a Parameter cannot be made inside a compiled step: it would be a new one at every "
+                "call; make the module outside the step"
             )
         if requires_grad and not tensor.dtype.is_float:
             raise DTypeError(
-                f"a Parameter holds floats, got {tensor.dtype.name}; use register_buffer"
+                f"a Parameter must hold floats, got {tensor.dtype.name}; use register_buffer"
             )
         super().__init__(aligned_copy(tensor.stored), tensor.dtype, requires_grad)
 

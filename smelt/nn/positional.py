@@ -33,7 +33,9 @@ class _SequenceModule(Module):
         if x.ndim not in (2, 3) or (width is not None and x.shape[-1] != width):
             layout = "(B, T, C)" if self.batch_first else "(T, B, C)"
             with_width = "" if width is None else f" with C = {width}"
-            raise ShapeError(f"{name} needs {layout} or (T, C){with_width}, got {x.shape}")
+            raise ShapeError(
+                f"{name} needs an input {layout} or (T, C){with_width}, got shape {x.shape}"
+            )
         return 1 if self.batch_first and x.ndim == 3 else 0
 
 
@@ -121,7 +123,10 @@ class LearnedPositions(_SequenceModule):
         axis = self._time_axis(x, self.d_model)
         length = x.shape[axis]
         if length > self.max_len:
-            raise BoundsError(f"LearnedPositions: {length} places, max_len is {self.max_len}")
+            raise BoundsError(
+                f"LearnedPositions: a sequence of length {length} is longer than max_len, "
+                f"{self.max_len}"
+            )
         encoding = self.weight[:length]
         return self.dropout(x + (encoding if axis == x.ndim - 2 else encoding.unsqueeze(1)))
 

@@ -84,6 +84,6 @@ class Recurrence(Module):
     def _check_width(self, x: Tensor, axes: str, counts: tuple[int, ...]) -> None:
         if x.ndim not in counts or x.shape[-1] != self.input_size:
             raise ShapeError(
-                f"{type(self).__name__} needs {axes} with I = input_size = {self.input_size}, "
-                f"got {x.shape}"
+                f"{type(self).__name__} needs an input {axes} with I = input_size = "
+                f"{self.input_size}, got shape {x.shape}"
             )

@@ -47,8 +47,9 @@ class Sequence(Composition):
         rows, width = weight.shape
         if rows != len(self.order) * width or x.shape[-1] != rows:
             raise ShapeError(
-                f"recurrence: weight_hh {weight.shape} for a projected input {x.shape}: it needs "
-                f"{len(self.order)} rows for each column, as many as the input has columns"
+                f"recurrence: weight_hh {weight.shape} does not fit the projected input {x.shape}: "
+                f"it must have {len(self.order)} rows per column, and as many rows as the input "
+                "has columns"
             )
         return Type((self.num_states, *x.shape[:2], width), x.dtype)
 

@@ -81,7 +81,7 @@ class _Layers(Recurrence):
         if not 0 <= dropout <= 1:
             raise ArgumentError(f"{name}: dropout must lie in [0, 1], got {dropout}")
         if dropout and num_layers == 1:
-            warn(f"{name}: dropout lies between layers, and with num_layers=1 there is none")
+            warn(f"{name}: dropout is applied between layers, so with num_layers=1 it does nothing")
 
     @property
     def _directions(self) -> int:
@@ -135,14 +135,16 @@ class _Layers(Recurrence):
         tensors = state if isinstance(state, (tuple, list)) else (state,)
         if any(map(_is_integer, tensors)):
             raise ArgumentError(
-                f"{type(self).__name__}: the second argument is the state, tensors of floats, "
-                "and got integers; did you mean lengths=?"
+                f"{type(self).__name__}: the second argument must be the state, float tensors, "
+                "got integers; did you mean lengths=?"
             )
 
     def _run(self, x: Tensor, state: State, lengths: Any) -> tuple[Tensor, State]:
         """Runs all layers over x (T, B, I)."""
         if not x.shape[0]:
-            raise ShapeError(f"{type(self).__name__}: a sequence without places, {x.shape}")
+            raise ShapeError(
+                f"{type(self).__name__}: the sequences have length 0, input shape {x.shape}"
+            )
         mask = None if lengths is None else self._mask(lengths, x)
         finals: list[State] = []
         for layer in range(self.num_layers):
@@ -180,11 +182,14 @@ class _Layers(Recurrence):
         lengths, (steps, batch, _) = as_tensor(lengths), x.shape
         name = type(self).__name__
         if lengths.dtype.kind != "int":
-            raise DTypeError(f"{name}: lengths are integers, got {lengths.dtype.name}")
+            raise DTypeError(f"{name}: lengths must be integers, got {lengths.dtype.name}")
         if lengths.shape != (batch,):
-            raise ShapeError(f"{name}: lengths {lengths.shape} for a batch of {batch} sequences")
+            raise ShapeError(
+                f"{name}: lengths must have shape ({batch},), one number per sequence, got "
+                f"{lengths.shape}"
+            )
         outside = (lengths < 0) | (lengths > steps)
-        message = f"{name}: a length lies outside 0..{steps}, the sequences have {steps} places"
+        message = f"{name}: a length lies outside 0..{steps}; the sequences have length {steps}"
         current_engine().require(outside, message, BoundsError, lengths)
         return (iota(shape=(steps, batch), axis=0) < lengths).unsqueeze(-1)
 
@@ -203,7 +208,10 @@ class _Layers(Recurrence):
             ShapeError: the input or the state does not fit.
         """
         if self.bidirectional:
-            raise ArgumentError(f"{type(self).__name__}: both directions cannot be stepped at once")
+            raise ArgumentError(
+                f"{type(self).__name__}: a bidirectional layer cannot run step by step; use "
+                "bidirectional=False"
+            )
         self._check_width(x, "(B, I)", (2,))
         before = self._initial_state(state, (self.num_layers, x.shape[0], self.hidden_size), x)
         finals = []
@@ -233,7 +241,7 @@ def check_nonlinearity(layer: object, nonlinearity: str) -> None:
     """Raises ArgumentError for a nonlinearity that an RNN does not have."""
     if nonlinearity not in NONLINEARITIES:
         raise ArgumentError(
-            f"{type(layer).__name__}: nonlinearity is 'tanh' or 'relu', got {nonlinearity!r}"
+            f"{type(layer).__name__}: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}"
         )
 
 
@@ -328,7 +336,7 @@ class LSTM(_Layers):
         dtype: Any = None,
     ) -> None:
         if proj_size:
-            raise ArgumentError("LSTM: proj_size is not supported; put a Linear behind the layer")
+            raise ArgumentError("LSTM: proj_size is not supported; put a Linear after the layer")
         super().__init__(
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             dtype=dtype,

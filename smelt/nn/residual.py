@@ -109,7 +109,8 @@ class HeunBlock(Module):
 def _sum(block: Any, x: Tensor, change: Tensor) -> Tensor:
     if x.shape != change.shape:
         raise ShapeError(
-            f"{type(block).__name__}: {change.shape} cannot be added to {x.shape}; the "
-            "function must keep the shape, or a shortcut change it alike"
+            f"{type(block).__name__}: a result of shape {change.shape} cannot be added to the "
+            f"input {x.shape}; the function must keep the shape, or a shortcut must change it in "
+            "the same way"
         )
     return x + change

@@ -41,7 +41,7 @@ def walk(
         if id(part) in seen:
             if once:
                 continue
-            raise ArgumentError(f"{path}: this {type(part).__name__} contains itself")
+            raise ArgumentError(f"{path}: this {type(part).__name__} contains itself; remove it")
         seen.add(id(part))
         yield path, part
         if not once:

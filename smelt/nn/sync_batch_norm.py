@@ -87,7 +87,9 @@ class SyncBatchNorm(_BatchNorm):
             ArgumentError: `module` is not a module.
         """
         if not isinstance(module, Module):
-            raise ArgumentError(f"convert_sync_batchnorm: a {type(module).__name__} is no module")
+            raise ArgumentError(
+                f"convert_sync_batchnorm: needs a module, got a {type(module).__name__}"
+            )
         if isinstance(module, (BatchNorm1d, BatchNorm2d)):
             return cls._of(module)
         for name, child in list(module.named_children()):

@@ -354,7 +354,9 @@ class Transformer(Module):
         -inf.
         """
         if sz < 0:
-            raise ArgumentError(f"generate_square_subsequent_mask: negative size {sz}")
+            raise ArgumentError(
+                f"generate_square_subsequent_mask: sz must not be negative, got {sz}"
+            )
         kind = float32 if dtype is None else as_dtype(dtype)
         return as_tensor(np.triu(np.full((sz, sz), -np.inf), 1), kind)
 
@@ -364,7 +366,7 @@ def _activation(given: str | Map) -> Map:
         return given
     if given not in ACTIVATIONS:
         raise ArgumentError(
-            f"activation is 'relu', 'gelu' or a function of one tensor, got {given!r}"
+            f"activation must be 'relu', 'gelu' or a function of one tensor, got {given!r}"
         )
     return ACTIVATIONS[given]
 
@@ -373,7 +375,7 @@ def _copies(stack: Module, layer: Module, count: int) -> ModuleList:
     sizes(stack, num_layers=count)
     if not isinstance(layer, Module):
         raise ArgumentError(
-            f"{type(stack).__name__} takes one layer, of which it makes num_layers copies; got "
-            f"a {type(layer).__name__}"
+            f"{type(stack).__name__} takes one layer and makes num_layers copies of it; got a "
+            f"{type(layer).__name__}"
         )
     return ModuleList(copy.deepcopy(layer) for _ in range(count))

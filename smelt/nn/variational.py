@@ -161,8 +161,8 @@ class VariationalConv2d(_Variational):
             sizes(self, kernel_size=extent)
         if not groups or in_channels % groups or out_channels % groups:
             raise ArgumentError(
-                f"VariationalConv2d: {groups} groups do not divide {in_channels} and "
-                f"{out_channels} channels"
+                f"VariationalConv2d: in_channels={in_channels} and out_channels={out_channels} "
+                f"must be divisible by groups={groups}"
             )
         self.stride = stride
         self.padding = padding
@@ -190,7 +190,10 @@ def kl_divergence(model: Module) -> Tensor:
     """
     layers = [module for module in model.modules() if isinstance(module, _Variational)]
     if not layers:
-        raise ArgumentError(f"kl_divergence: {type(model).__name__} has no variational layer")
+        raise ArgumentError(
+            f"kl_divergence: {type(model).__name__} has no variational layer; use "
+            "nn.VariationalLinear or nn.VariationalConv2d"
+        )
     total = layers[0].kl_divergence()
     for layer in layers[1:]:
         total = total + layer.kl_divergence()

@@ -1,4 +1,4 @@
-"""The primitives, one card each, by family. Everything else is a composition of them."""
+"""The primitive operations, one card each, by family; everything else is composed of them."""
 
 from smelt.ops import (
     barrier,

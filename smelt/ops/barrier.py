@@ -1,4 +1,4 @@
-"""The optimization barrier: an operation that computes nothing and says when."""
+"""The optimization barrier: an operation that computes nothing, but fixes an order."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from smelt.ops.op import Gradients, Mask, Needs, Op, Readers
 
 
 class OptimizationBarrier(Op):
-    """`x`, but not before `event` is known, and never taken for the same as `x`.
+    """`x`, but only after `event` has been computed, and never merged with `x` by a pass.
 
-    What is computed from it is computed again, and late: `checkpoint` stands on this.
+    So whatever is computed from it is computed again, later: `checkpoint` relies on this.
     """
 
     pattern = Pattern.POINTWISE
@@ -39,7 +39,7 @@ class OptimizationBarrier(Op):
         return self(x, event)
 
     def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
-        """Returns the element of `x`; that `event` is read too is what makes the kernel wait."""
+        """Returns the element of `x`; reading `event` as well makes the kernel wait for it."""
         read, wait = readers
         wait(tuple(constant(0) for _ in node.inputs[1].shape), mask)
         return read(index, mask)

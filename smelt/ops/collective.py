@@ -1,15 +1,15 @@
 """Collectives: operations whose result depends on the operands of all ranks.
 
-The function that is differentiated is that of the whole program: from the operands of all ranks to
-the results of all ranks. A gradient is that of the sum of all ranks' losses; so the adjoint of a
-sum over ranks is a sum over ranks, and that of gathering is scattering a sum.
+What is differentiated is the function of the whole program, from the operands of all ranks to the
+results of all ranks. A gradient is the gradient of the sum of all ranks' losses; so the adjoint of
+a sum over ranks is a sum over ranks, and the adjoint of all-gather is reduce-scatter.
 
-All ranks must reach their collectives in one order. Eagerly that is the order of the program; in a
-trace the tracer gives each collective the one before it as a further operand (`is_ordered`), which
-no card looks at. So no pass can exchange two of them, merge or drop one that a later one follows.
+All ranks must reach their collectives in the same order. Eagerly this is the order of the program;
+in a trace the tracer passes each collective the previous one as an extra operand (`is_ordered`),
+which no card reads. So no pass can swap two of them, merge them, or drop one before another.
 
-The cards are not in the registry, since that is tried on one rank; `tests/distributed` walks them
-through every engine and order on several.
+The cards are not in the registry, since its tests run on one rank; `tests/distributed` tests them
+on several ranks, in every engine and order of differentiation.
 """
 
 from __future__ import annotations
@@ -36,31 +36,34 @@ ACCEPTED = tuple(BY_NAME[name] for name in DTYPES)
 
 
 class Collective(Op):
-    """The family. Further operands than the first say only what comes before."""
+    """The family. Operands after the first are only there to fix the order."""
 
     pattern = Pattern.COLLECTIVE
     cost = EXPENSIVE
     is_worth_saving = True
     is_ordered = True
     function: ClassVar[str]  # of MPI
-    rows: ClassVar[bool] = False  # whether the operand has a first axis of ranks
+    rows: ClassVar[bool] = False  # whether the operand's first axis has one row per rank
 
     def __init__(self, name: str) -> None:
         self.name = name  # not in the registry
 
     def known_type(self, operands: Sequence[Typed], attributes: dict[str, Any]) -> Type:
-        return self.infer(*operands, **attributes)  # depends on the number of ranks besides
+        return self.infer(*operands, **attributes)  # also depends on the number of ranks
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         x = types[0]
         if x.dtype not in ACCEPTED:
             known = ", ".join(dtype.name for dtype in ACCEPTED)
             raise DTypeError(
-                f"{self.name}: elements are one of {known}, got {x.dtype.name}; cast first"
+                f"{self.name}: the dtype must be one of {known}, got {x.dtype.name}; cast first"
             )
         count = int(np.prod([int(extent) for extent in x.shape], dtype=np.int64))
         if count > MOST:
-            raise ShapeError(f"{self.name}: {count} elements; a message has at most {MOST}")
+            raise ShapeError(
+                f"{self.name}: {count} elements are too many, a message has at most {MOST}; send "
+                "the tensor in parts"
+            )
         return Type(self.result(x.shape, current().size), x.dtype)
 
     def result(self, shape: tuple[int, ...], size: int) -> tuple[int, ...]:
@@ -101,29 +104,27 @@ class AllReduce(Collective):
         return total if factor is None else total * factor
 
     def partial(self, output: Any, x: Any, op: str) -> Any:
-        """Returns the derivative of the result by this rank's operand; None where it is 1.
+        """Returns the result's derivative with respect to this rank's operand; None if it is 1.
 
-        Ranks that share a maximum share its derivative.
+        Ranks that tie for a maximum share its derivative.
         """
         if op == "sum":
             return None
         if op == "prod":
-            return output / x  # so no operand may be 0
+            return output / x  # so an operand of 0 gives nan
         holds = elementwise.eq(x, output).to(x.dtype)
         return holds / all_reduce(holds, op="sum")
 
 
 class AllReduceStart(AllReduce):
-    """A sum over all ranks that goes on beside what follows; `all_reduce_wait` says when it is
-    there.
-    """
+    """A nonblocking sum over all ranks; `all_reduce_wait` waits for its result."""
 
     function = "MPI_Iallreduce"
 
 
 class AllReduceWait(Collective):
-    """0, as soon as a sum that was begun (the first operand) is there; the second operand is what
-    is summed up, which must stay as it is until then.
+    """0, as soon as a nonblocking sum (the first operand) is complete; the second operand is what
+    it sums, which must not change before.
     """
 
     function = "MPI_Wait"
@@ -184,7 +185,7 @@ class ReduceScatter(Collective):
 
 
 class AllToAll(Collective):
-    """Row `rank` of the arrays (ranks, ...) of all ranks, along a first axis: a transpose."""
+    """Row `rank` of each rank's array (ranks, ...), along a first axis: a transpose."""
 
     function = "MPI_Alltoall"
     rows = True
@@ -225,11 +226,11 @@ class Barrier(Collective):
         return np.zeros((), np.int64)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
-        raise ShapeError("barrier: it has no operands that vmap could batch")
+        raise ShapeError("barrier: it has no operand that vmap could batch; call it outside vmap")
 
 
 def _exchanged(x: Any) -> Any:
-    """Returns x with its first two axes exchanged."""
+    """Returns x with its first two axes swapped."""
     return movement.permute(x, axes=(1, 0, *range(2, x.ndim)))
 
 

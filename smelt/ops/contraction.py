@@ -14,12 +14,12 @@ from smelt.ops.op import Gradients, Needs, Op, Type, Typed, check_factors
 
 
 def swap_last(x: Any) -> Any:
-    """Returns a Tensor of matrices, each transposed."""
+    """Returns a Tensor of matrices with each matrix transposed."""
     return permute(x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
 def flattened_rows(x: Any) -> Any:
-    """Returns a Tensor of matrices as one matrix of all their rows."""
+    """Returns a Tensor of matrices as one matrix with the rows of all of them."""
     if x.ndim == 2:
         return x
     return reshape(x, shape=(math.prod(x.shape[:-1]), x.shape[-1]))
@@ -39,7 +39,10 @@ class Matmul(Op):
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         a, b = types
         if len(a.shape) < 2 or len(b.shape) < 2:
-            raise ShapeError(f"matmul: needs matrices, got shapes {a.shape} and {b.shape}")
+            raise ShapeError(
+                f"matmul: operands must be matrices or stacks of matrices, got shapes {a.shape} "
+                f"and {b.shape}"
+            )
         if a.shape[-1] != b.shape[-2]:
             raise ShapeError(
                 f"matmul: shapes {a.shape} and {b.shape} do not fit: the inner extents "
@@ -58,7 +61,7 @@ class Matmul(Op):
     def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         a, b = inputs
         da = matmul(g, swap_last(b)) if needs[0] else None
-        if b.ndim == 2:  # its rows are all alike: one sum over all of them
+        if b.ndim == 2:  # all of a's matrices share b: one product with all rows gives its gradient
             a, g = flattened_rows(a), flattened_rows(g)
         return da, matmul(swap_last(a), g) if needs[1] else None
 

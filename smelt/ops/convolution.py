@@ -1,8 +1,8 @@
 """Convolution: a small kernel slid over spatial axes; sums of products, like the matrix product.
 
-One primitive serves all. Padding is `pad` before it; its gradients are convolutions again, and so
-are theirs; the transposed convolution is the gradient by the input, called forwards. What loops the
-compiler makes of it: `compiler/graph/gemm_blocking.py` chooses, `compiler/lower/gemm.py` writes.
+One primitive is enough. Padding is a `pad` before it; its gradients are convolutions again, and so
+are theirs; a transposed convolution is the gradient with respect to the input, used as a forward
+function. `compiler/graph/gemm_blocking.py` chooses its loops, `compiler/lower/gemm.py` writes them.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ class Convolution(Op):
 
     y[n, o, p] = sum over c, k of x[n, c, p * stride + k * dilation] * w[o, c, k]
 
-    With `groups`, channels fall into so many equal parts, and output channel o sees those of its
-    own part only. The kernel is not flipped: the field says convolution and means cross-correlation
-    (LeCun et al., 1998). It never leaves the input: P = (S - effective_extent(K)) // stride + 1.
+    With `groups`, channels are split into that many equal parts, and each output channel sees only
+    the input channels of its own part. The kernel is not flipped: as usual in the field, this is a
+    cross-correlation (LeCun et al., 1998). It never leaves the input:
+    P = (S - effective_extent(K)) // stride + 1.
     """
 
     pattern = Pattern.CONTRACTION
@@ -54,7 +55,7 @@ class Convolution(Op):
         check_factors("convolution", x.dtype, w.dtype)
         if min((*stride, *dilation, 1)) < 1:
             raise ArgumentError(
-                f"convolution: stride and dilation start at 1, got {stride} and {dilation}"
+                f"convolution: stride and dilation must be at least 1, got {stride} and {dilation}"
             )
         covered = tuple(map(effective_extent, w.shape[2:], dilation))
         if any(extent < 1 for extent in w.shape[2:]) or any(
@@ -62,7 +63,7 @@ class Convolution(Op):
         ):
             raise ShapeError(
                 f"convolution: a kernel {w.shape[2:]} with dilation {dilation} covers {covered} "
-                f"elements, more than the (padded) input has: {x.shape[2:]}"
+                f"elements, but the (padded) input is only {x.shape[2:]}"
             )
         axes = zip(x.shape[2:], covered, stride, strict=True)
         spatial = tuple((extent - taps) // step + 1 for extent, taps, step in axes)
@@ -81,7 +82,7 @@ class Convolution(Op):
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         (x, w), (has_x, has_w) = inputs, batched
-        if not has_w:  # examples are more samples
+        if not has_w:  # the batch becomes more samples
             size, samples = x.shape[:2]
             y = self(reshape(x, shape=(size * samples, *x.shape[2:])), w, **attributes)
             return reshape(y, shape=(size, samples, *y.shape[1:]))
@@ -90,9 +91,9 @@ class Convolution(Op):
         return _each_its_kernel(x, w, **attributes)
 
     def operand_loops(self, node: Any) -> list[Axes]:
-        """Of x only N runs along with a loop, of w O and all that is summed over.
+        """Returns N for x; O and all reduced axes for w.
 
-        Where x is read besides depends on several loops at once.
+        The other indices of x depend on several loops at once.
         """
         x, w = node.inputs
         inner = range(node.ndim, node.ndim + w.ndim - 1)
@@ -102,16 +103,17 @@ class Convolution(Op):
 def _check_channels(x: Shape, w: Shape, groups: int) -> None:
     if len(x) < 3 or len(x) != len(w):
         raise ShapeError(
-            f"convolution: needs an input (N, C, ...) and a kernel (O, C / groups, ...) with as "
-            f"many spatial axes, got shapes {x} and {w}"
+            f"convolution: needs an input (N, C, ...) and a kernel (O, C / groups, ...) with the "
+            f"same number of spatial axes, got shapes {x} and {w}"
         )
     if groups < 1 or x[1] % groups or w[0] % groups:
         raise ShapeError(
-            f"convolution: {groups} groups do not divide {x[1]} input and {w[0]} output channels"
+            f"convolution: {x[1]} input and {w[0]} output channels cannot be split into {groups} "
+            "groups; groups must divide both"
         )
     if x[1] // groups != w[1]:
         raise ShapeError(
-            f"convolution: an input {x} has {x[1] // groups} channels a group, the kernel {w} "
+            f"convolution: input {x} has {x[1] // groups} channels per group, but kernel {w} "
             f"(O, C / groups, ...) takes {w[1]}"
         )
 
@@ -119,8 +121,8 @@ def _check_channels(x: Shape, w: Shape, groups: int) -> None:
 def transposed(
     g: Any, w: Any, before: Sizes, after: Sizes, stride: Sizes, dilation: Sizes, groups: int
 ) -> Any:
-    """Returns each element of g (N, O, *P) times the kernel w (O, C / groups, *K), added up where
-    they fall, `stride` apart; so many elements are added (or dropped) before and after them.
+    """Returns the sum of copies of the kernel w (O, C / groups, *K), `stride` apart, each times one
+    element of g (N, O, *P); then `before` and `after` zeros are added (negative: dropped).
 
     The result is (N, C, *S), S = (P - 1) * stride + effective_extent(K) + before + after.
     """
@@ -142,7 +144,7 @@ def transposed(
 def _of_one_position(
     g: Any, w: Any, before: Sizes, after: Sizes, dilation: Sizes, groups: int
 ) -> Any:
-    """The same where g has one position: a product of matrices, and no sum over zeros around it."""
+    """The same for a g with one position: a matrix product, without a sum over padding zeros."""
     samples, (outputs, inner, *kernel) = g.shape[0], w.shape
     rows = permute(reshape(g, shape=(samples, groups, outputs // groups)), axes=(1, 0, 2))
     taps = reshape(w, shape=(groups, outputs // groups, inner * math.prod(kernel)))
@@ -154,7 +156,7 @@ def _of_one_position(
 def _over_dilated(
     g: Any, flipped: Any, before: Sizes, extents: Sizes, stride: Sizes, dilation: Sizes, groups: int
 ) -> Any:
-    """Slides a flipped kernel over g dilated by the stride, for so many positions."""
+    """Slides a flipped kernel over g dilated by the stride, for `extents` positions."""
     if 0 in flipped.shape[2:]:
         zero = g.literal(0, g.dtype)
         return broadcast_to(zero, shape=(g.shape[0], flipped.shape[0], *extents))
@@ -171,10 +173,10 @@ def _over_dilated(
 def _by_phases(
     g: Any, flipped: Any, before: Sizes, extents: Sizes, stride: Sizes, dilation: Sizes, groups: int
 ) -> Any:
-    """The same without zeros between: positions `stride` apart see the same taps, `stride` apart.
+    """The same without zeros in between: positions `stride` apart see the same taps of the kernel.
 
-    So there is a convolution with a part of the kernel for each sub-pixel phase, and their results
-    lie between each other.
+    So each sub-pixel phase is a convolution with a part of the kernel, and their results are
+    interleaved.
     """
     steps = tuple(s if d == 1 else 1 for s, d in zip(stride, dilation, strict=True))
     strides = tuple(s // step for s, step in zip(stride, steps, strict=True))
@@ -190,11 +192,10 @@ def _by_phases(
 
 
 def _phase(phase: int, before: int, taps: int, step: int) -> tuple[int, int, int]:
-    """Returns which taps of a flipped kernel a phase sees, from and up to, and how many elements
-    come before its first position.
+    """Returns the first tap of a flipped kernel that a phase sees, the end of its taps, and how
+    many elements come before its first position.
 
-    Tap k of the kernel as it was meets position i where k = i - before, up to a multiple of the
-    step.
+    Tap k of the unflipped kernel meets position i where k = i - before, modulo the step.
     """
     first = (phase - before) % step
     last = max(0, taps - 1 - first)
@@ -202,7 +203,7 @@ def _phase(phase: int, before: int, taps: int, step: int) -> tuple[int, int, int
 
 
 def _interleaved(parts: list[Any], extents: Sizes, steps: Sizes) -> Any:
-    """Puts the elements of phases between each other: `parts` has one for each, row by row."""
+    """Interleaves the elements of phases; `parts` has one array per phase, in row-major order."""
     counts = parts[0].shape[2:]
     pairs = tuple(itertools.chain(*((count, 1) for count in counts)))
     parts = [reshape(part, shape=(*part.shape[:2], *pairs)) for part in parts]
@@ -217,7 +218,7 @@ def _interleaved(parts: list[Any], extents: Sizes, steps: Sizes) -> Any:
 
 
 def padded(x: Any, before: Sizes, after: Sizes, step: Sizes) -> Any:
-    """Returns x with zeros before, after and between its elements; a negative count drops some."""
+    """Returns x with zeros before, after and between its elements; negative counts drop some."""
     x = pad(
         x,
         low=tuple(max(0, count) for count in before),
@@ -246,10 +247,10 @@ def _kernel_gradient(
 ) -> Any:
     """dw[o, c, k] = sum over n, p of x[n, c, p * stride + k * dilation] g[n, o, p]
 
-    So g is the kernel, samples take the place of channels, and stride and dilation change places.
-    Channels o see the c of their own group, before and after: all samples of one group of x are one
-    group of channels (groups * N of them), and the outputs o that g has as kernels fall into the
-    same groups, in the same order.
+    So g is the kernel, samples take the place of channels, and stride and dilation swap roles. Each
+    o sees only the c of its own group: the N samples of each group of x form one group of channels
+    (groups * N in total), and the outputs o, which are g's kernels, fall into the same groups in
+    the same order.
     """
     inner, outputs = shape[1], g.shape[1]
     samples, spatial = x.shape[0], x.shape[2:]
@@ -265,12 +266,12 @@ def _kernel_gradient(
 
 
 def _swapped(x: Any) -> Any:
-    """Returns a Tensor with its first two axes exchanged."""
+    """Returns a Tensor with its first two axes swapped."""
     return permute(x, axes=(1, 0, *range(2, x.ndim)))
 
 
 def _each_its_kernel(x: Any, w: Any, stride: Sizes, dilation: Sizes, groups: int) -> Any:
-    """Examples with kernels of their own are groups of channels."""
+    """Convolves each example of a batch with its own kernel, as one group of channels each."""
     size, samples, channels, *spatial = x.shape
     _, outputs, inner, *kernel = w.shape
     settings = {"stride": stride, "dilation": dilation}

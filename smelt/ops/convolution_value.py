@@ -1,4 +1,4 @@
-"""The convolution by NumPy: products of matrices, of what the taps of the kernel see."""
+"""The convolution in NumPy: matrix products with the elements that the kernel's taps see."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 
 Sizes = tuple[int, ...]
-_FEW_POSITIONS = 48  # below so many a sample, samples share one product
-_CACHED = 1 << 18  # elements seen by taps that are gathered at once
+_FEW_POSITIONS = 48  # with fewer per sample, samples share one product
+_CACHED = 1 << 18  # elements gathered at once
 
 
 def effective_extent(extent: int, dilation: int) -> int:
@@ -23,8 +23,8 @@ def convolution_value(
 ) -> np.ndarray:
     """Returns y (N, O, *P) for x (N, C, *S) and w (O, C / groups, *K), see `Convolution`.
 
-    Either what each tap sees is gathered and multiplied by the kernel at once, or, where there are
-    fewer positions than taps (as in the gradient by a kernel), the positions are gone through.
+    Either all elements that the taps see are gathered and multiplied by the kernel at once, or, if
+    there are fewer positions than taps (as in the gradient of a kernel), it loops over positions.
     """
     kernel = w.shape[2:]
     covered = map(effective_extent, kernel, dilation)

@@ -1,4 +1,4 @@
-"""Detach: the same values, through which no derivative flows."""
+"""Detach: the same values, but no derivative flows through."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from smelt.ops.op import Shape
 
 
 class Detach(Movement):
-    """`x` without its past.
+    """`x` without its history.
 
-    Outside of loops a detached tensor simply has no history. The graph of a loop's body keeps no
-    histories; there this operation says where derivatives end. `simplify` removes it.
+    Outside loops a detached tensor simply has no history. The graph of a loop's body records no
+    histories; there this operation marks where derivatives stop. `simplify` removes it.
     """
 
     linear_operands: ClassVar[int] = 0

@@ -1,9 +1,9 @@
-"""Elementwise operations: each element of the result comes from one element of each operand.
+"""Elementwise operations: each element of the result depends on one element of each operand.
 
-A card gives the value (a NumPy function), the partial derivatives, and, when it is not the loop-IR
-operation of the same name, the scalar expression. A partial is a number, None (zero), or a function
-of `(output, *inputs)`. Operands broadcast as in NumPy; the reverse walk undoes broadcasting, not
-the rules.
+A card gives the value (a NumPy function), the partial derivatives, and the scalar expression, if
+that is not the loop-IR operation of the same name. A partial is a number, None (zero), or a
+function of `(output, *inputs)`. Operands broadcast as in NumPy; it is the reverse walk that undoes
+broadcasting, not the rules.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _KINDS = {
 
 
 class Elementwise(Op):
-    """The family: shapes broadcast, the tangent is the sum of partial x tangent."""
+    """The family: shapes broadcast, and the tangent is the sum of partial x tangent."""
 
     pattern = Pattern.POINTWISE
 
@@ -65,9 +65,9 @@ class Elementwise(Op):
         domain: tuple[float, float] = (-2.0, 2.0),
         cost: int | None = None,
     ) -> None:
-        """`domain` is an interval on which the operation is defined and smooth enough to check.
+        """`domain` is an interval in which the operation is defined, and smooth for gradcheck.
 
-        `cost` is that of one element, where an addition costs 1, unless it stands in COSTS.
+        `cost` is per element, where an addition costs 1; by default it is taken from COSTS.
         """
         super().__init__(name)
         self.numpy = value
@@ -90,7 +90,7 @@ class Elementwise(Op):
         return apply(self, operands, attributes)
 
     def _is_native(self, dtype: DType) -> bool:
-        """Returns whether operands of one dtype need no other one to compute in."""
+        """Returns whether operands of this dtype are accepted and computed in it directly."""
         return dtype.kind in _KINDS[self.accepts] and dtype.compute is dtype
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
@@ -98,7 +98,7 @@ class Elementwise(Op):
         return Type(shape, self.result_dtype(*types, **attributes))
 
     def result_dtype(self, *types: Typed, **attributes: Any) -> DType:
-        """Returns the dtype of the result; raises DTypeError when the operands' do not fit."""
+        """Returns the dtype of the result; raises DTypeError when the operands do not fit."""
         dtype = types[-1].dtype
         if dtype.kind not in _KINDS[self.accepts]:
             raise DTypeError(f"{self.name} needs {self.accepts} operands, got {dtype.name}")
@@ -106,14 +106,14 @@ class Elementwise(Op):
         for given in types:
             if given.dtype is not dtype:
                 names = ", ".join(given.dtype.name for given in types)
-                raise DTypeError(f"{self.name}: operands must have one dtype, got {names}")
+                raise DTypeError(f"{self.name}: operands must have the same dtype, got {names}")
         return bool_ if self.to_bool else dtype
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         return self.numpy(*arrays, **attributes)
 
     def partial(self, number: int, output: Any, inputs: tuple[Any, ...]) -> Any:
-        """Returns the derivative by input `number`: None, a number or a Tensor."""
+        """Returns the derivative with respect to input `number`: None, a number or a Tensor."""
         rule = self.partials[number]
         return rule(output, *inputs) if callable(rule) else rule
 
@@ -135,7 +135,7 @@ class Elementwise(Op):
         return self(*broadcast_batched(inputs, batched), **attributes)
 
     def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
-        """Returns the scalar expression on the operands' elements at `index`."""
+        """Returns the scalar expression of the operands' elements at `index`."""
         elements = (
             read(broadcast_index(index, operand.shape), mask)
             for read, operand in zip(readers, node.inputs, strict=True)
@@ -143,12 +143,12 @@ class Elementwise(Op):
         return self.express(*elements, **node.attributes)
 
     def express(self, *elements: Expression, **attributes: Any) -> Expression:
-        """Returns the scalar expression on given elements."""
+        """Returns the scalar expression of the given elements."""
         return self.expression(*elements, **attributes)
 
 
 def broadcast_index(index: tuple[Expression, ...], shape: Shape) -> tuple[Expression, ...]:
-    """Returns where an operand of `shape` is read for the element at `index` of the result."""
+    """Returns the index of an operand of `shape` for the result's element at `index`."""
     own = index[len(index) - len(shape) :]
     return tuple(
         loops.constant(0) if extent == 1 else part for part, extent in zip(own, shape, strict=True)
@@ -156,7 +156,7 @@ def broadcast_index(index: tuple[Expression, ...], shape: Shape) -> tuple[Expres
 
 
 def scaled(tangent: Any, partial: Any) -> Any:
-    """Returns tangent x partial, sparing the arithmetic for 0, 1 and -1."""
+    """Returns tangent x partial, without arithmetic for 0, 1 and -1."""
     if partial is None:
         return None
     if isinstance(partial, (int, float)):
@@ -176,9 +176,9 @@ def as_float(condition: Any, like: Any) -> Any:
 
 
 def _side(loses: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
-    """Returns the partial of maximum or minimum by one side: 0 where it loses, 1/2 at a tie.
+    """Returns the partial of maximum or minimum for one side: 0 where it loses, 1/2 at a tie.
 
-    Beside nan it is 1 for both, as in PyTorch.
+    If either side is nan, it is 1 for both, as in PyTorch.
     """
     return lambda y, a, b: (1.0 - as_float(loses(a, b), a)) - 0.5 * as_float(eq(a, b), a)
 
@@ -190,7 +190,7 @@ def _sigmoid_value(x: np.ndarray) -> np.ndarray:
 
 
 def _log10_value(x: np.ndarray) -> np.ndarray:
-    # NumPy's in float32 says 2.0000002 for 100 where it uses AVX-512
+    # with AVX-512, NumPy's float32 version gives 2.0000002 for 100
     return np.log10(x, dtype=np.float64).astype(x.dtype, copy=False)
 
 
@@ -203,12 +203,12 @@ def _power_value(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _power_by_base(y: Any, a: Any, b: Any) -> Any:
-    """Returns b a ** (b - 1), and 0 for b = 0 also at a = 0, in derivatives of every order."""
+    """Returns b a ** (b - 1): 0 for b = 0, also at a = 0, in derivatives of every order."""
     return b * pow(where(eq(b, 0.0), where(gt(abs(a), 0.0), a, 1.0), a), b - 1.0)
 
 
 def _power_by_exponent(y: Any, a: Any, b: Any) -> Any:
-    """Returns a ** b * log(a); at base 0 that is 0, unless the power itself is infinite."""
+    """Returns a ** b * log(a), which is 0 at base 0 unless the power itself is infinite."""
     still = bitwise_and(eq(a, 0.0), ge(b, 0.0))
     return where(still, 0.0, y * log(where(still, 1.0, a)))
 
@@ -336,7 +336,7 @@ sigmoid: Final = Elementwise(
 relu: Final = Elementwise(
     "relu",
     _relu_value,
-    (lambda y, x: as_float(gt(y, 0.0), x),),  # 0 at 0, as everywhere
+    (lambda y, x: as_float(gt(y, 0.0), x),),  # 0 at 0, as in other libraries
     expression=expressions.relu,
     domain=(0.1, 2.0),
 )
@@ -356,7 +356,7 @@ ceil: Final = Elementwise("ceil", np.ceil, (None,), accepts=FLOAT, domain=(0.1, 
 round: Final = Elementwise("round", np.rint, (None,), accepts=FLOAT, domain=(0.1, 0.4))
 trunc: Final = Elementwise("trunc", np.trunc, (None,), accepts=FLOAT, domain=(0.1, 0.9))
 
-# --- questions ------------------------------------------------------------------------------------
+# --- comparisons ----------------------------------------------------------------------------------
 
 eq: Elementwise = Elementwise("eq", np.equal, (None, None), accepts=ANY, to_bool=True)
 ne: Final = Elementwise("ne", np.not_equal, (None, None), accepts=ANY, to_bool=True)
@@ -389,7 +389,7 @@ class Where(Elementwise):
             raise DTypeError(f"where needs a bool condition, got {condition.dtype.name}")
         return super().result_dtype(yes, no)
 
-    # chosen, not multiplied by 0 and 1: an inf on the side that was not chosen must not become nan
+    # selected, not multiplied by 0 and 1: an inf on the other side must not become nan
 
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
         _, yes, no = (0.0 if tangent is None else tangent for tangent in tangents)
@@ -408,9 +408,9 @@ where: Where = Where("where", select, (None, None, None), accepts=ANY, expressio
 
 
 class Cast(Elementwise):
-    """Another dtype for the same numbers; the gradient is cast back.
+    """The same numbers in another dtype; the gradient is cast back.
 
-    It is called as `cast(x, dtype=...)`, and notes the dtype that it starts from.
+    It is called as `cast(x, dtype=...)` and records the original dtype.
     """
 
     def _is_native(self, dtype: DType) -> bool:
@@ -444,7 +444,7 @@ cast: Final = Cast("cast", encode, (1,), accepts=ANY)
 
 
 class Bitcast(Elementwise):
-    """The same bits read as another dtype of the same width; without a derivative."""
+    """The same bits read as another dtype of the same width; it has no derivative."""
 
     def _is_native(self, dtype: DType) -> bool:
         return False  # it has attributes
@@ -455,7 +455,10 @@ class Bitcast(Elementwise):
     def result_dtype(self, *types: Typed, **attributes: Any) -> DType:
         given, wanted = types[0].dtype, attributes["dtype"]
         if given.itemsize != wanted.itemsize:
-            raise DTypeError(f"bitcast: {given.name} and {wanted.name} differ in width")
+            raise DTypeError(
+                f"bitcast: {given.name} and {wanted.name} differ in width; both dtypes must have "
+                "the same number of bits"
+            )
         return wanted
 
     def express(self, *elements: Expression, **attributes: Any) -> Expression:

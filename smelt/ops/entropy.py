@@ -1,10 +1,10 @@
-"""The binary cross entropy of a probability and a target, finite at 0 and 1 with its derivatives.
+"""The binary cross entropy of a probability and a target; with its derivatives finite at 0 and 1.
 
     value    -(t max(log x, -100) + (1 - t) max(log(1 - x), -100))
     by x     (x - t) / max(x (1 - x), 1e-12)
 
-The bounds are PyTorch's. What a walk of the logarithms would give is infinite at the ends, or zero
-where the bound holds, and then a network that is surely wrong learns nothing.
+The bounds are PyTorch's. Differentiating the logarithms instead would give an infinite derivative
+at the ends, or zero where the bound applies: a network that is confidently wrong would not learn.
 """
 
 from __future__ import annotations

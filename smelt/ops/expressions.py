@@ -1,4 +1,4 @@
-"""One element of the functions that the loop IR has no operation for, as its expressions."""
+"""Functions for which the loop IR has no operation, element by element as its expressions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from smelt.ir.loops import Binary, Constant, Expression, Select, Unary
 
 
 def sigmoid(x: Expression) -> Expression:
-    """Returns 1 / (1 + e^-x), from an exponential that never overflows."""
+    """Returns 1 / (1 + e^-x), by an exponential that never overflows."""
     one = Constant(1.0, x.dtype)
     decay = Unary("exp", Unary("neg", Unary("abs", x, x.dtype), x.dtype), x.dtype)
     top = Select(Binary("ge", x, Constant(0.0, x.dtype)), one, decay)
@@ -35,7 +35,7 @@ def acos(x: Expression) -> Expression:
 
 
 def _half_power(x: Expression) -> tuple[Expression, Expression]:
-    """Returns e^|x| / 2 and e^-|x| / 2; the first overflows where half of the power does."""
+    """Returns e^|x| / 2 and e^-|x| / 2; the first overflows only where the halved value does."""
     root = Unary("exp", Unary("abs", x, x.dtype) * Constant(0.5, x.dtype), x.dtype)
     half = Constant(0.5, x.dtype)
     return half * root * root, half / root / root
@@ -48,7 +48,7 @@ def cosh(x: Expression) -> Expression:
 
 
 def sinh(x: Expression) -> Expression:
-    """Returns (e^x - e^-x) / 2; near 0 by e^x - 1, which loses nothing there."""
+    """Returns (e^x - e^-x) / 2; near 0 by way of e^x - 1, which loses no precision there."""
     magnitude = Unary("abs", x, x.dtype)
     rising, falling = _half_power(x)
     more = Unary("expm1", Binary("minimum", magnitude, Constant(1.0, x.dtype)), x.dtype)

@@ -1,8 +1,8 @@
-"""Indexing by tensors: `take` reads rows at given numbers, `scatter_add` adds rows there.
+"""Indexing by tensors: `take` reads rows at given indices, `scatter_add` adds rows at them.
 
-`take` and `scatter_add` are each other's adjoint. Indices count from 0 and must lie inside the
-axis: `smelt/tensor/indexing.py` wraps negative ones and, by `require`, checks the bounds of them
-all. The values by NumPy check once more, since NumPy itself would take a negative one.
+`take` and `scatter_add` are each other's adjoints. Indices count from 0 and must lie inside the
+axis: `smelt/tensor/indexing.py` wraps negative ones and checks all bounds, by `require`. The eager
+values check once more, since NumPy itself accepts negative indices.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _check_bounds(what: str, index: np.ndarray, extent: int) -> None:
 
 
 class Take(Op):
-    """`y[..., *i, ...] = x[..., index[*i], ...]` along `axis`; the index's axes take its place."""
+    """`y[..., *i, ...] = x[..., index[*i], ...]` along `axis`, which the index's axes replace."""
 
     pattern = Pattern.POINTWISE
     linear_operands: ClassVar[int] = 1
@@ -78,7 +78,7 @@ class Take(Op):
 
 
 def _take_batched(x: Any, index: Any, axis: int) -> Any:
-    """Each batch element has its own x and its own index: one take from a joined axis."""
+    """Each batch element has its own x and its own index: one take from a merged axis."""
     size, extent = x.shape[0], x.shape[axis + 1]
     order = (0, axis + 1, *(place for place in range(1, x.ndim) if place != axis + 1))
     rows = x.permute(order)
@@ -91,7 +91,7 @@ def _take_batched(x: Any, index: Any, axis: int) -> Any:
 
 
 class ScatterAdd(Op):
-    """`y[..., index[*i], ...] += g[..., *i, ...]` along `axis` of `extent`, from 0; undoes Take."""
+    """`y[..., index[*i], ...] += g[..., *i, ...]` along `axis` of `extent`: Take's adjoint."""
 
     pattern = Pattern.STANDALONE
     linear_operands: ClassVar[int] = 1
@@ -105,8 +105,8 @@ class ScatterAdd(Op):
         check_number("scatter_add", g.dtype)
         if g.shape[axis : axis + len(index.shape)] != index.shape:
             raise ShapeError(
-                f"scatter_add: values {g.shape} do not hold the index's shape {index.shape} "
-                f"from axis {axis} on"
+                f"scatter_add: values of shape {g.shape} must have the index's shape "
+                f"{index.shape} from axis {axis} on"
             )
         behind = g.shape[axis + len(index.shape) :]
         return Type((*g.shape[:axis], attributes["extent"], *behind), g.dtype)
@@ -136,7 +136,7 @@ class ScatterAdd(Op):
 
 
 def _scatter_batched(g: Any, index: Any, axis: int, extent: int, size: int) -> Any:
-    """Each batch element has its own index: one scatter into a joined axis."""
+    """Each batch element has its own index: one scatter into a merged axis."""
     count = index.ndim - 1
     places = range(1 + axis, 1 + axis + count)
     order = (0, *places, *range(1, 1 + axis), *range(1 + axis + count, g.ndim))

@@ -1,4 +1,4 @@
-"""Iota: an array made from its index alone."""
+"""Iota: an array of indices."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Movement operations: the same elements at other places.
+"""Movement operations: the same elements at other positions.
 
-A card says, by its index map, from where each element of the result is read; the compiler
-substitutes indices and writes no code for a movement. Every movement is linear: its tangent is
-itself.
+A card's index map says where each element of the result is read; the compiler substitutes indices
+and emits no code for a movement. Every movement is linear: its tangent is the movement of the
+tangent.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from smelt.tracing.engine import EAGER, context
 def broadcast_shapes(what: str, *shapes: Shape) -> Shape:
     """Returns the shape that operands of these shapes broadcast to, as in NumPy.
 
-    Raises ShapeError naming the operation, the shapes and the axis that disagrees.
+    Raises ShapeError, which names the operation, the shapes and the axis where they differ.
     """
     first = shapes[0]
     if all(shape == first for shape in shapes):
@@ -66,7 +66,7 @@ class Movement(Op):
     linear_operands: ClassVar[int] = 1
 
     def source(self, index: Index, shape: Shape, node: Any) -> Index:
-        """Returns where in the operand (of `shape`) the result's element at `index` is found."""
+        """Returns the index in the operand (of `shape`) of the result's element at `index`."""
         raise NotImplementedError(f"{self.name}: source")
 
     def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
@@ -106,7 +106,10 @@ class Permute(Movement):
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         (x,), axes = types, attributes["axes"]
         if sorted(axes) != list(range(len(x.shape))):
-            raise ArgumentError(f"permute: {axes} is not an order of the axes of shape {x.shape}")
+            raise ArgumentError(
+                f"permute: {axes} is not a permutation of the {len(x.shape)} axes of shape "
+                f"{x.shape}; name each axis once"
+            )
         return Type(tuple(x.shape[axis] for axis in axes), x.dtype)
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
@@ -131,7 +134,7 @@ def inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class BroadcastTo(Movement):
-    """Extents of 1 and missing leading axes repeated up to a shape."""
+    """Axes of extent 1 and missing leading axes repeated to reach a shape."""
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         (x,), shape = types, attributes["shape"]
@@ -158,12 +161,12 @@ class BroadcastTo(Movement):
 
 
 def _prefix_axes(x: Any, count: int) -> Any:
-    """Returns a batched Tensor with `count` axes of extent 1 behind its first axis."""
+    """Returns a batched Tensor with `count` axes of extent 1 inserted after its first axis."""
     return reshape(x, shape=(x.shape[0], *(1,) * count, *x.shape[1:])) if count else x
 
 
 def broadcast_batched(inputs: tuple[Any, ...], batched: tuple[bool, ...]) -> Iterator[Any]:
-    """Returns operands to broadcast: those with the batch get as many axes behind it as any has."""
+    """Returns operands that broadcast: batched ones get leading axes of 1 after the batch axis."""
     pairs = list(zip(inputs, batched, strict=True))
     ndim = max(x.ndim - has for x, has in pairs)
     return (_prefix_axes(x, ndim - (x.ndim - 1)) if has else x for x, has in pairs)
@@ -172,14 +175,14 @@ def broadcast_batched(inputs: tuple[Any, ...], batched: tuple[bool, ...]) -> Ite
 def all_batched(
     inputs: tuple[Any, ...], batched: tuple[bool, ...], size: int | None = None
 ) -> list[Any]:
-    """Returns operands, all of them with the batch as first axis; `size` is that of the batch."""
+    """Returns the operands, each with the batch as first axis; `size` is the batch size."""
     size = batch_size(inputs, batched) if size is None else size
     pairs = zip(inputs, batched, strict=True)
     return [x if has else broadcast_to(x, shape=(size, *x.shape)) for x, has in pairs]
 
 
 def dilated(extent: int, step: int) -> int:
-    """Returns how many places so many elements take, `step` apart."""
+    """Returns how many positions `extent` elements span when they lie `step` apart."""
     return (extent - 1) * step + 1 if extent else 0
 
 
@@ -217,11 +220,11 @@ class Slice(Movement):
         return tuple(i * step + start for i, start, step in axes)
 
 
-FEW_PARTS = 16  # whose sum compiled code reads as one expression, and better than joined parts
+FEW_PARTS = 16  # up to so many, compiled code sums parts faster than it concatenates them
 
 
 class Placed:
-    """A gradient by elements of a tensor: `g` where a slice has read them, zero elsewhere."""
+    """The gradient of a sliced tensor: `g` at the elements of the slice, zero elsewhere."""
 
     def __init__(self, g: Any, shape: Shape, start: Shape, step: Shape) -> None:
         self.g = g
@@ -230,19 +233,19 @@ class Placed:
         self.step = step
 
     def alone(self) -> Any:
-        """Returns the gradient by the whole tensor."""
+        """Returns the gradient of the whole tensor."""
         taken = map(dilated, self.g.shape, self.step)
         axes = zip(self.shape, self.start, taken, strict=True)
         high = tuple([extent - start - count for extent, start, count in axes])
         return pad(self.g, low=self.start, high=high, step=self.step)
 
     def axis(self) -> int | None:
-        """Returns the only axis along which elements were left out, all of them at the ends."""
+        """Returns the only axis that was sliced, if there is just one and its step is 1."""
         axes = [axis for axis, extent in enumerate(self.shape) if self.g.shape[axis] != extent]
         return axes[0] if len(axes) == 1 and self.step[axes[0]] == 1 else None
 
     def total(self, parts: list[Placed], tensor: Any) -> Any:
-        """Returns the sum of parts of one gradient: those that lie side by side are joined."""
+        """Returns the sum of parts of one gradient; parts that do not overlap are concatenated."""
         lines = _lines(parts)
         if len(parts) <= FEW_PARTS and context.engine is not EAGER:
             lines = [[part] for part in parts]
@@ -254,7 +257,7 @@ class Placed:
 
 
 def _lines(parts: list[Placed]) -> list[list[Placed]]:
-    """Returns parts in lines: those of one lie behind each other along one axis."""
+    """Groups parts into lines: those of one line follow each other along an axis."""
     lines: list[list[Placed]] = []
     ends: dict[int, list[tuple[int, int, list[Placed]]]] = {}  # of the lines along each axis
     for number, part in enumerate(sorted(parts, key=lambda part: part.start)):
@@ -269,12 +272,12 @@ def _lines(parts: list[Placed]) -> list[list[Placed]]:
         else:
             lines.append(line := [])
         line.append(part)
-        heapq.heappush(open_, (stop, number, line))  # of two that end together the older one
+        heapq.heappush(open_, (stop, number, line))  # if two end together, the older one is next
     return lines
 
 
 def _joined(line: list[Placed]) -> Any:
-    """Returns parts that lie behind each other as one, with zeros between and around them."""
+    """Returns the parts of a line as one tensor, with zeros between and around them."""
     first, axis, end = line[0], line[0].axis(), 0
     assert axis is not None
     pieces: list[Any] = []
@@ -287,7 +290,7 @@ def _joined(line: list[Placed]) -> Any:
 
 
 def _gap(part: Placed, axis: int, extent: int) -> list[Any]:
-    """Returns zeros that fill a gap of an extent along an axis; none where there is none."""
+    """Returns the zeros that fill a gap along an axis; an empty list if there is no gap."""
     if not extent:
         return []
     shape = (*part.shape[:axis], extent, *part.shape[axis + 1 :])
@@ -295,12 +298,12 @@ def _gap(part: Placed, axis: int, extent: int) -> list[Any]:
 
 
 def cropped(x: Any, extents: Iterable[int]) -> Any:
-    """Returns a Tensor's first elements along each axis, so many."""
+    """Returns the first `extents` elements of a Tensor along each axis."""
     return slice_(x, start=(0,) * x.ndim, stop=tuple(extents), step=(1,) * x.ndim)
 
 
 class Pad(Movement):
-    """Zeros before (`low`), behind (`high`) and between the elements (`step` > 1): undoes Slice."""
+    """Zeros before (`low`), after (`high`) and between elements (`step` > 1): Slice's adjoint."""
 
     views = False
 
@@ -308,7 +311,10 @@ class Pad(Movement):
         (x,) = types
         low, high, step = attributes["low"], attributes["high"], attributes["step"]
         if min((*low, *high, 0)) < 0:
-            raise ArgumentError(f"pad: {low} and {high} must not be negative; slice instead")
+            raise ArgumentError(
+                f"pad: widths must not be negative, got {low} before and {high} after; slice "
+                "instead"
+            )
         axes = zip(low, map(dilated, x.shape, step), high, strict=True)
         return Type(tuple(map(sum, axes)), x.dtype)
 
@@ -364,7 +370,7 @@ class Pad(Movement):
 
 
 class Flip(Movement):
-    """The elements along `axes` in opposite order."""
+    """The elements along `axes` in reverse order."""
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         return np.flip(arrays[0], attributes["axes"])
@@ -383,12 +389,12 @@ class Flip(Movement):
 
 
 class Concatenate(Movement):
-    """Operands one behind the other along `axis`."""
+    """Operands one after the other along `axis`."""
 
     views = False
 
     def element_cost(self, node: Any) -> int:
-        """Returns the number of choices between operands that a vector of elements makes."""
+        """Returns the number of selects between operands that one vector of elements needs."""
         return len(node.inputs) - 1
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
@@ -397,7 +403,8 @@ class Concatenate(Movement):
         for operand in types[1:]:
             if operand.dtype is not first.dtype:
                 raise DTypeError(
-                    f"concatenate: dtypes {first.dtype.name} and {operand.dtype.name} differ"
+                    f"concatenate: operands must have the same dtype, got {first.dtype.name} and "
+                    f"{operand.dtype.name}"
                 )
             shape = operand.shape
             if len(first.shape) != len(shape) or shape[:axis] + shape[axis + 1 :] != rest:
@@ -452,7 +459,7 @@ class Concatenate(Movement):
 
 
 def _bisected(parts: list[tuple[int, Expression]], index: Expression) -> Expression:
-    """Returns the element of the first part that ends behind `index`, found by halving."""
+    """Returns the element of the first part that ends after `index`, by binary search."""
     if len(parts) == 1:
         return parts[0][1]
     middle = len(parts) // 2

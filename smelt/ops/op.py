@@ -1,9 +1,9 @@
 """The card: everything that Smelt knows about one primitive operation, in one place.
 
-A family (`elementwise.py`, `movement.py`, ...) is a subclass that fills in what follows from the
-kind of the operation; a card is an instance that says the rest. The rules of a card are written
-with Tensors, so one rule serves eager and traced tensors, both modes of differentiation, and every
-order of it.
+A family (`elementwise.py`, `movement.py`, ...) is a subclass that implements what follows from the
+kind of operation; a card is an instance that adds the rest. The rules of a card are written with
+Tensors, so one rule serves eager and traced tensors, and both modes and all orders of
+differentiation.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Shape = tuple[int, ...]
 Mask = Expression | None
 Reader = Callable[..., Expression]  # (index, mask=None) -> the operand's element at that index
 Readers = tuple[Reader, ...]
-Needs = tuple[bool, ...]  # of which inputs a gradient is asked
+Needs = tuple[bool, ...]  # for which inputs a gradient is needed
 Gradients = tuple[Any, ...]  # one for each input, None where it is zero or not needed
 
 
@@ -38,18 +38,18 @@ class Typed(Protocol):
 
     @property
     def dtype(self) -> DType:
-        """Kind of number."""
+        """The dtype of its elements."""
 
 
 class Inlined(Protocol):
-    """A card whose result can be computed by the element, inside the loop of whoever uses it."""
+    """A card whose result can be computed element by element, inside the loop that uses it."""
 
     def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
-        """Returns one element of the result; where `mask` is false, it does not matter which."""
+        """Returns one element of the result; where `mask` is false, any value will do."""
 
 
 class Type:
-    """A shape and a dtype: what is known of a result before it has values."""
+    """A shape and a dtype: what is known of a result before it is computed."""
 
     __slots__ = ("dtype", "shape")
 
@@ -59,7 +59,7 @@ class Type:
 
 
 REGISTRY: dict[str, Op] = {}
-MANY_TYPES = 4096  # that an operation keeps in mind
+MANY_TYPES = 4096  # how many an operation remembers
 
 
 class Op(Operation):
@@ -68,27 +68,27 @@ class Op(Operation):
     A family implements:
 
     - `infer(*types, **attributes)`: the Type of the result; raises when operands do not fit.
-    - `value(*arrays, **attributes)`: the result by NumPy, the meaning of the operation.
+    - `value(*arrays, **attributes)`: the result in NumPy, which defines the operation.
     - `jvp(tangents, output, *inputs, **attributes)`: the tangent of the output; a tangent may be
       None (zero).
     - `vjp(g, needs, output, *inputs, **attributes)`: a gradient per input, None where not needed.
     - `batch(inputs, batched, **attributes)`: the operation with an extra first axis on some inputs.
     - `lower(readers, index, node)`: one element of the result as a loop-IR expression, for the
-      pointwise families: they can be computed inside the loop of whoever uses them.
+      pointwise families: they can be computed inside the loop that uses them.
 
-    Where `linear_operands` is known, `jvp` follows from it; 0 says that there are no derivatives.
+    Where `linear_operands` is given, `jvp` follows from it; 0 means that there are no derivatives.
 
-    What passes may ask besides (its pattern, its cost) are the attributes of `Operation`.
+    What else passes may ask (pattern, cost) are the attributes of `Operation`.
     """
 
     views: ClassVar[bool] = False  # whether an eager result may share the first operand's memory
-    linear_operands: ClassVar[int | None] = None  # the first ones, in each of which it is linear
+    linear_operands: ClassVar[int | None] = None  # it is linear in each of the first so many
 
     def __init__(self, name: str) -> None:
         if name in REGISTRY:
-            raise ArgumentError(f"there is an operation named {name!r} already")
+            raise ArgumentError(f"an operation named {name!r} already exists; choose another name")
         self.name = name
-        self._types: dict[Any, Type] = {}  # what `infer` has said before
+        self._types: dict[Any, Type] = {}  # what `infer` returned before
         REGISTRY[name] = self
 
     def __repr__(self) -> str:
@@ -99,11 +99,11 @@ class Op(Operation):
         return apply(self, operands, attributes)
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
-        """Returns the Type of the result: that of the first operand, unless a family says more."""
+        """Returns the Type of the result: by default, that of the first operand."""
         return Type(types[0].shape, types[0].dtype)
 
     def known_type(self, operands: Sequence[Typed], attributes: dict[str, Any]) -> Type:
-        """Returns what `infer` does; for shapes, dtypes and attributes seen before from memory."""
+        """Returns what `infer` does, cached by shapes, dtypes and attributes."""
         if len(operands) == 1:
             (x,) = operands
             key = (x.shape, x.dtype, *attributes, *attributes.values())
@@ -122,7 +122,7 @@ class Op(Operation):
         return known
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
-        """Returns the result by NumPy."""
+        """Returns the result, computed in NumPy."""
         raise NotImplementedError(f"{self.name}: value")
 
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
@@ -148,30 +148,32 @@ class Op(Operation):
 
 
 def check_not_half(name: str, dtype: DType) -> None:
-    """Raises DTypeError for the 16-bit floats: they are storage, and callers compute in float32."""
+    """Raises DTypeError for 16-bit floats: they are storage only, callers compute in float32."""
     if dtype.compute is not dtype:
         raise DTypeError(
-            f"{name}: {dtype.name} is storage, arithmetic on it happens in float32; "
+            f"{name}: {dtype.name} is for storage only, arithmetic happens in float32; "
             "cast with .to(smelt.float32) first"
         )
 
 
 def check_number(name: str, dtype: DType) -> None:
-    """Raises DTypeError unless arithmetic is done in `dtype`."""
+    """Raises DTypeError unless `dtype` is one that arithmetic is done in."""
     if dtype.kind == "bool":
-        raise DTypeError(f"{name}: bool elements must be cast to a number first")
+        raise DTypeError(f"{name}: got bool; cast it to numbers first, by .float() or .long()")
     check_not_half(name, dtype)
 
 
 def check_factors(name: str, a: DType, b: DType) -> None:
-    """Raises DTypeError unless products of both can be added up."""
+    """Raises DTypeError unless products of the two dtypes can be summed."""
     if a is not b or a.kind == "bool":
-        raise DTypeError(f"{name}: needs two of one number dtype, got {a.name} and {b.name}")
+        raise DTypeError(
+            f"{name}: operands must have the same number dtype, got {a.name} and {b.name}"
+        )
     check_not_half(name, a)
 
 
 def is_whole_number(value: Any) -> bool:
-    """Returns whether a value is an int, of Python, NumPy or another kind, and no bool."""
+    """Returns whether a value is an int, of Python, NumPy or another library, but not a bool."""
     return hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_))
 
 
@@ -181,7 +183,7 @@ def normal_axis(axis: int, ndim: int, what: str) -> int:
     A tensor of shape () counts as having one axis of extent 1.
     """
     if not is_whole_number(axis):
-        raise ArgumentTypeError(f"{what}: an axis is a whole number, got {axis!r}")
+        raise ArgumentTypeError(f"{what}: an axis must be an integer, got {axis!r}")
     axis = operator.index(axis)
     if not -max(ndim, 1) <= axis < max(ndim, 1):
         raise ArgumentError(f"{what}: axis {axis} does not exist in a tensor with {ndim} axes")
@@ -189,5 +191,5 @@ def normal_axis(axis: int, ndim: int, what: str) -> int:
 
 
 def batch_size(inputs: tuple[Any, ...], batched: tuple[bool, ...]) -> int:
-    """Returns the extent of the batch's axis, the first of those inputs that have it."""
+    """Returns the batch size: the extent of the first axis of the batched inputs."""
     return next(x.shape[0] for x, has in zip(inputs, batched, strict=True) if has)

@@ -1,4 +1,4 @@
-"""Order by NumPy: the places that sort rows, by fast sorts that are not stable themselves."""
+"""Stable sorting in NumPy: the indices that sort rows, by fast sorts that are not stable."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import sys
 import numpy as np
 
 _NARROW = 1 << 31
-SPARSE = 64  # how many times as long a row is as the part of it that is wanted
-_BLOCK = 32  # elements of a row of which one counts at first
-_CROWD = 16  # one of how many elements may be a candidate for the first places
+SPARSE = 64  # a selection is used when a row is at least so many times as long as `count`
+_BLOCK = 32  # elements per block; the first step looks only at the best one of each block
+_CROWD = 16  # at most one in so many elements may be a candidate
 
 
 def places_in_order(
     x: np.ndarray, count: int | None = None, descending: bool = False
 ) -> np.ndarray:
-    """Returns the places (int64) that sort the last axis of x; equal elements keep their order.
+    """Returns the indices (int64) that sort the last axis of x; equal elements keep their order.
 
-    nan counts as larger than everything. `count` wants the first so many only: then the others are
-    not sorted.
+    nan counts as larger than everything. With `count`, only the first `count` indices are found;
+    the rest is not sorted.
 
-    Where a number takes 32 bits, or integers lie within so many, number and place are sorted
-    together as one integer: no two are equal, so that any sort will do.
+    If numbers have 32 bits, or are integers whose range fits into 32 bits, number and index are
+    sorted together as one 64-bit integer: no two are equal, so any sort is stable.
     """
     length = x.shape[-1]
     if count is not None and 0 < count <= length // SPARSE:
@@ -41,17 +41,17 @@ def places_in_order(
 
 
 def _few_in_order(rows: np.ndarray, count: int, descending: bool) -> np.ndarray | None:
-    """Returns the first places in order of long rows: of those elements that can be among them;
-    None where these are too many, since equal.
+    """Returns the first indices in order, for long rows, by sorting only the candidates; None if
+    there are too many of them, because of equal elements.
 
-    In each row as many blocks have an element before or at the bound as elements are wanted, and so
-    all that are wanted stand there.
+    In each row, `count` blocks have an element at or before the bound; so the first `count`
+    elements are all at or before it.
     """
     number, length = rows.shape
     ends = _ends_of_blocks(rows, descending)
     last = ends.shape[1] - count if descending else count - 1
     bound = np.partition(ends, last, axis=1)[:, last, None]
-    # nan, which is neither above nor below, remains: it is right in front and harmless behind
+    # nan, which is neither above nor below, stays a candidate: it may come first, or does no harm
     candidates = np.flatnonzero(~(rows < bound if descending else rows > bound))
     if candidates.size > rows.size // _CROWD:
         return None
@@ -63,14 +63,14 @@ def _few_in_order(rows: np.ndarray, count: int, descending: bool) -> np.ndarray 
 
 
 def _ends_of_blocks(rows: np.ndarray, descending: bool) -> np.ndarray:
-    """Returns the largest, or smallest, element of every block of each row, but for its rest."""
+    """Returns the largest, or smallest, element of each full block of each row."""
     blocks = rows.shape[1] // _BLOCK
     parts = rows[:, : blocks * _BLOCK].reshape(len(rows), _BLOCK, blocks)
     return (np.maximum if descending else np.minimum).reduce(parts, axis=1)
 
 
 def _keys(x: np.ndarray, descending: bool) -> np.ndarray | None:
-    """Returns 32-bit integers, as int64, in the order of x; None where there are none."""
+    """Returns 32-bit integers, as int64, that order like x; None if there are none."""
     if x.dtype.kind == "f":
         if x.dtype.itemsize > 4:
             return None
@@ -86,15 +86,15 @@ def _keys(x: np.ndarray, descending: bool) -> np.ndarray | None:
 
 
 def _ordered_bits(x: np.ndarray) -> np.ndarray:
-    """Returns integers as wide as the floats, in their order; nan, of any sign, comes last."""
+    """Returns integers of the floats' width that order like them; nan, of any sign, comes last."""
     kind = x.dtype.type
-    # adding 0 makes 0 of -0, which is equal to it
+    # adding 0 turns -0 into 0, since the two are equal
     bits = np.where(np.isnan(x), kind(np.nan), x + kind(0)).view(f"i{x.dtype.itemsize}")
     return bits ^ ((bits >> (8 * x.dtype.itemsize - 1)) & np.iinfo(bits.dtype).max)
 
 
 def _in_stable_order(x: np.ndarray, descending: bool) -> np.ndarray:
-    """Returns places in order: of a fast sort where no two elements are equal."""
+    """Returns indices in stable order, by a fast sort if few elements are equal."""
     if descending:  # reversed before and after, so that equal elements keep their order
         backward = _in_stable_order(x[..., ::-1], descending=False)[..., ::-1]
         return x.shape[-1] - 1 - backward
@@ -106,19 +106,19 @@ def _in_stable_order(x: np.ndarray, descending: bool) -> np.ndarray:
 
 
 def _by_halves(x: np.ndarray) -> np.ndarray | None:
-    """Returns the places in order of one row of 64-bit numbers, by their upper halves first; None
-    where too many of these are equal.
+    """Returns the sorted indices of one row of 64-bit numbers, sorting by upper halves first; None
+    if too many of these are equal.
     """
     numbers = _ordered_bits(x) if x.dtype.kind == "f" else x.view(np.int64)
     keys = numbers.copy()
     upper, lower = halves(keys)
     lower[...] = np.arange(x.size, dtype=np.uint32)
     keys.sort()
-    equal = np.flatnonzero(upper[1:] == upper[:-1])  # to the next one
+    equal = np.flatnonzero(upper[1:] == upper[:-1])  # equal to the next one
     if equal.size > x.size // 16:
         return None
     upper[...] = 0
-    order = keys  # in place: memory that is new costs more than all of this
+    order = keys  # in place: new memory would cost more than all of this
     again = np.unique(np.concatenate([equal, equal + 1]))
     places = order[again]
     order[again] = places[np.lexsort((places, numbers[places]))]

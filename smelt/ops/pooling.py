@@ -1,8 +1,9 @@
-"""Pooling: where in each window the maximum stands, reading there and writing there.
+"""Pooling: finding the maximum of each window, reading there and writing there.
 
-`window_argmax` finds places, `window_take` reads there, `window_put` writes there: the last two are
-linear and each other's adjoint, so max pooling is a read at computed places, to any order. A place
-counts a window's positions row by row. Positions outside of the array do not exist.
+`window_argmax` finds positions, `window_take` reads them, `window_put` writes them. The last two
+are linear and each other's adjoints, so max pooling is a read at computed positions and can be
+differentiated to any order. Positions of a window are numbered in row-major order; those outside
+the array do not exist.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ from smelt.ops.op import (
 )
 from smelt.ops.windows import Windows, trailing
 
-FEW = 4  # positions of which one is chosen after all have been read
+FEW = 4  # for windows of up to so many elements, all are read and one is selected
 
 
 class Windowed(Op):
-    """The family: `window, stride, dilation, low, counts` say which windows are meant."""
+    """The family: `window, stride, dilation, low, counts` describe the windows."""
 
     pattern = Pattern.POINTWISE
     rereads_operands = True
@@ -50,7 +51,7 @@ class Windowed(Op):
     def elements(
         self, read: Reader, index: Index, node: Any, mask: Mask
     ) -> Iterator[tuple[Expression, Mask]]:
-        """Yields the element at each position of a window, and whether it exists (None: surely)."""
+        """Yields the element at each position of a window, and whether it exists (None: always)."""
         windows, kept = self.windows(node.attributes), node.ndim - len(node.attributes["counts"])
         for offset in windows.offsets():
             source = windows.at(index[kept:], tuple(map(constant, offset)))
@@ -59,9 +60,9 @@ class Windowed(Op):
 
 
 class WindowArgmax(Windowed):
-    """`(..., *S) -> (..., *counts)` of int32: where each window's first maximum stands.
+    """`(..., *S) -> (..., *counts)`, int32: the position of each window's first maximum.
 
-    nan is the largest number, and the last one counts, as in PyTorch.
+    nan counts as the largest number; of several the last one wins, as in PyTorch.
     """
 
     linear_operands: ClassVar[int] = 0
@@ -87,7 +88,7 @@ class WindowArgmax(Windowed):
         return self(inputs[0], **attributes)
 
     def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
-        """Returns a chain over the window's positions, each compared with the best before it."""
+        """Returns a chain of selects over the window's positions, which keeps the best so far."""
         best: Expression | None = None
         place: Expression = Constant(-1, int32)
         elements = self.elements(readers[0], index, node, mask)
@@ -102,9 +103,9 @@ class WindowArgmax(Windowed):
 def _places(
     views: Iterator[np.ndarray], exists: Iterator[np.ndarray | None], count: int
 ) -> np.ndarray:
-    """Returns the place of each window's maximum, given the elements at each place.
+    """Returns the position of each window's maximum, given the elements at each position.
 
-    Places only grow, so that a comparison is a factor, and no element is branched at.
+    Positions only increase, so a comparison can be a factor and no element needs a branch.
     """
     small = np.int8 if count <= np.iinfo(np.int8).max else np.int32
     best = np.array(next(views))
@@ -134,7 +135,7 @@ def _beats(
     better: Expression = element > best
     if element.dtype.is_float:
         better = better | Unary("isnan", element, bool_)
-    if inside is not None:  # there may be none yet to compare with
+    if inside is not None:  # perhaps no element of the window existed so far
         better = better | (place < 0)
     return better
 
@@ -163,7 +164,7 @@ class WindowTake(Windowed):
         return self(*all_batched(inputs, batched), **attributes)
 
     def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
-        """Returns the load at a loaded place, or of few places the one that is meant."""
+        """Returns a load at the loaded position, or, for a small window, a select among all."""
         windows, kept = self.windows(node.attributes), node.ndim - len(node.attributes["counts"])
         place = readers[1](index, mask)
         if math.prod(windows.window) > FEW:
@@ -178,7 +179,7 @@ class WindowTake(Windowed):
 
 
 def _offset(windows: Windows, place: Expression) -> tuple[Expression, ...]:
-    """Returns how far along each axis a place lies from the beginning of its window."""
+    """Returns the offset along each axis of a position from the beginning of its window."""
     offset: list[Expression] = []
     for axis, taps in enumerate(windows.window):
         tap = place // math.prod(windows.window[axis + 1 :])
@@ -190,7 +191,7 @@ def _offset(windows: Windows, place: Expression) -> tuple[Expression, ...]:
 class WindowPut(Windowed):
     """`x[..., the element of window p at place[..., p]] += y[..., p]`, from 0; x ends in `extents`.
 
-    An element of the result looks at the windows in which it may lie.
+    An element of the result is a sum over the windows that may contain it.
     """
 
     linear_operands: ClassVar[int] = 1
@@ -222,7 +223,7 @@ class WindowPut(Windowed):
         return self(*all_batched(inputs, batched), **attributes)
 
     def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
-        """Returns the sum over all windows that the element may lie in."""
+        """Returns the sum over all windows that may contain the element."""
         windows, kept = self.windows(node.attributes), node.ndim - len(node.attributes["counts"])
         axes = zip(index[kept:], *windows, node.attributes["extents"], strict=True)
         candidates = [list(_windows_of(*axis)) for axis in axes]
@@ -244,8 +245,8 @@ class WindowPut(Windowed):
 def _windows_of(
     part: Expression, window: int, stride: int, dilation: int, low: int, count: int, extent: int
 ) -> Iterator[tuple[Expression, Expression, Expression | None]]:
-    """Yields the windows along one axis in which an element may lie: the window, the tap, whether
-    it is so.
+    """Yields the windows along one axis that may contain an element: the window's number, the tap,
+    and the condition that they do.
     """
     place = part + low
     covered = effective_extent(window, dilation)

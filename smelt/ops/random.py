@@ -1,10 +1,9 @@
-"""Random bits from a counter: the same numbers come eagerly, compiled, and on any threads.
+"""Random bits from a counter: the same numbers eagerly, compiled, and with any number of threads.
 
 Philox 4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011)
 maps a counter of four 32-bit words and a key of two to four random words. Element n of a draw is
-word n % 4 of block `counter + n // 4`. The key is the seed; a draw of n elements uses up
-ceil(n / 4) blocks, which `smelt.random.Generator` counts. Every distribution is a composition on
-top of these bits.
+word n % 4 of block `counter + n // 4`. The key is the seed; a draw of n elements uses ceil(n / 4)
+blocks, which `smelt.random.Generator` counts. Every distribution is composed from these bits.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ WORD = 0xFFFFFFFF
 def philox(counter: tuple[Any, Any, Any, Any], key: tuple[Any, Any]) -> tuple[Any, Any, Any, Any]:
     """Returns the four random words of Philox 4x32-10, each below 2**32.
 
-    Written once for anything with `*`, `+`, `&`, `^` and `>>` on 64-bit integers that wrap: uint64
-    arrays of NumPy, and loop-IR expressions.
+    Written once for every type with `*`, `+`, `&`, `^` and `>>` on wrapping 64-bit integers: NumPy
+    arrays of uint64 and loop-IR expressions.
     """
     c0, c1, c2, c3 = counter
     k0, k1 = key
@@ -46,13 +45,13 @@ def philox(counter: tuple[Any, Any, Any, Any], key: tuple[Any, Any]) -> tuple[An
     return c0, c1, c2, c3
 
 
-_CACHED = 8192  # blocks whose words stay in the cache
+_CACHED = 8192  # blocks at a time, so that their words stay in the cache
 _FACTORS = np.array(MULTIPLIERS, np.uint64)[:, None]
 _WORD, _SHIFT = np.uint64(WORD), np.uint64(32)
 
 
 def _words(block: np.ndarray, seed: int) -> np.ndarray:
-    """Returns the four words of blocks, (4, n), as `philox` does; without memory for each step."""
+    """Returns the four words of blocks, (4, n), as `philox` does, but without temporary arrays."""
     words = np.zeros((4, block.size), np.uint64)
     words[0], words[1] = block & _WORD, block >> _SHIFT
     products = np.empty((2, block.size), np.uint64)
@@ -81,7 +80,7 @@ def _round_keys(seed: int) -> list[np.ndarray]:
 class RandomBits(Op):
     """32 random bits per element, as int32; `state` is int64 [seed, counter].
 
-    A block gives four elements at once, so it has a kernel of its own: `words` is its body.
+    A block gives four elements at once, so the operation has its own kernel, with `words` as body.
     """
 
     pattern = Pattern.STANDALONE
@@ -91,10 +90,12 @@ class RandomBits(Op):
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         if types[0].shape != (2,):
             raise ShapeError(
-                f"random_bits: the generator's state has shape (2,), got {types[0].shape}"
+                f"random_bits: the generator's state must have shape (2,), got {types[0].shape}"
             )
         if types[0].dtype is not int64:
-            raise DTypeError(f"random_bits: the state is int64, got {types[0].dtype.name}")
+            raise DTypeError(
+                f"random_bits: the generator's state must be int64, got {types[0].dtype.name}"
+            )
         return Type(attributes["shape"], int32)
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
@@ -116,7 +117,7 @@ class RandomBits(Op):
         )
 
     def words(self, state: Reader, block: Expression) -> tuple[Expression, ...]:
-        """Returns the same integer arithmetic for the four elements of a block."""
+        """Returns the four elements of a block, by the same integer arithmetic."""
         seed, start = (state((constant(position),), None) for position in (0, 1))
         counter, zero = start + block, constant(0)
         words = philox((counter & WORD, counter >> 32, zero, zero), (seed & WORD, seed >> 32))

@@ -1,8 +1,8 @@
-"""Reductions: the elements along some axes combined to one; and running sums along an axis.
+"""Reductions: the elements along some axes combined into one; and running sums along an axis.
 
-A card gives the NumPy value, the name of the combining operation in the loop IR, where it starts,
-and the adjoint. The reduced axes disappear from the shape; `keepdim` is a reshape, made by the
-caller.
+A card gives the NumPy value, the name of the combining operation in the loop IR, its neutral
+element, and the adjoint. The reduced axes disappear from the shape; for `keepdim` the caller
+reshapes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def kept_shape(shape: Shape, axes: tuple[int, ...]) -> Shape:
 
 
 def spread(y: Any, x: Any, axes: tuple[int, ...]) -> Any:
-    """Returns a reduced Tensor repeated over the axes that were reduced."""
+    """Returns a reduced Tensor broadcast over the reduced axes."""
     return broadcast_to(reshape(y, shape=kept_shape(x.shape, axes)), shape=x.shape)
 
 
@@ -56,7 +56,10 @@ class Reduction(Op):
         (x,), axes = types, attributes["axes"]
         check_number(self.name, x.dtype)
         if self.start in (math.inf, -math.inf) and 0 in (x.shape[axis] for axis in axes):
-            raise ArgumentError(f"{self.name}: nothing to choose from along an axis of extent 0")
+            raise ArgumentError(
+                f"{self.name}: shape {x.shape} has an axis of extent 0, along which there is no "
+                f"{self.name}"
+            )
         kept = tuple(extent for axis, extent in enumerate(x.shape) if axis not in axes)
         return Type(kept, x.dtype)
 
@@ -91,11 +94,11 @@ class Reduction(Op):
         return self(inputs[0], axes=tuple(axis + 1 for axis in attributes["axes"]))
 
 
-_BLOCK = 256  # what is added one by one
+_BLOCK = 256  # so many elements are added one by one
 
 
 def _sum_value(x: np.ndarray, axis: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-    """NumPy's sum; where NumPy would add many floats one by one, in blocks, and these in blocks."""
+    """NumPy's sum; where NumPy would add many floats one by one, a blocked sum instead."""
     few = x.dtype.kind != "f" or x.size <= 4 * _BLOCK
     if few or _added_one_by_one(x, axis) <= 4 * _BLOCK:
         return np.asarray(np.add.reduce(x, axis=axis, dtype=dtype))
@@ -107,7 +110,7 @@ def _sum_value(x: np.ndarray, axis: tuple[int, ...], dtype: np.dtype[Any]) -> np
 
 
 def _added_one_by_one(x: np.ndarray, axes: tuple[int, ...]) -> int:
-    """Returns how many elements NumPy adds one by one: pairwise are those next to each other."""
+    """Returns how many elements NumPy adds one by one; it sums contiguous axes pairwise."""
     inner_first = sorted(range(x.ndim), key=lambda axis: np.abs(x.strides[axis]))
     outer = itertools.dropwhile(lambda axis: axis in axes, inner_first)
     return math.prod(x.shape[axis] for axis in outer if axis in axes)
@@ -121,7 +124,7 @@ def _extreme_adjoint(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
 
 
 def _product_adjoint(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
-    """Returns g times the other elements: those before times those behind, right with zeros."""
+    """Returns g times the product of the other elements, also where some are zero."""
     result = spread(g, x, axes)
     for axis in axes:
         result = mul(result, _product_of_others(x, axis))
@@ -141,13 +144,13 @@ max: Final = Reduction("max", np.maximum.reduce, "maximum", -math.inf, _extreme_
 min: Final = Reduction("min", np.minimum.reduce, "minimum", math.inf, _extreme_adjoint)
 
 
-LINES = 64  # of so many lines one element each is combined at a time
+LINES = 64  # with so many lines or more, one element of each is combined at a time
 
 
 class Cumulative(Op):
     """The family: element i of the result combines the elements up to i along `axis`.
 
-    float32 is combined in float64 and rounded at each place, so that long lines stay exact.
+    float32 is combined in float64 and each element is rounded, so that long lines stay accurate.
     """
 
     pattern = Pattern.STANDALONE
@@ -178,7 +181,7 @@ class Cumulative(Op):
         wide = np.float64 if x.dtype == np.float32 else x.dtype
         if x.size < LINES * x.shape[axis]:
             return self.numpy.accumulate(x, axis, wide).astype(x.dtype, copy=False)
-        steps = np.array(np.moveaxis(x, axis, 0), wide)  # NumPy would go along line after line
+        steps = np.array(np.moveaxis(x, axis, 0), wide)  # accumulate would go line by line
         for before, here in pairwise(steps):
             self.numpy(before, here, out=here)
         return np.moveaxis(steps, 0, axis).astype(x.dtype, "C", copy=False)
@@ -205,15 +208,15 @@ def _cumsum_adjoint(g: Any, y: Any, x: Any, axis: int) -> Any:
 
 
 def _cumprod_tangent(t: Any, y: Any, x: Any, axis: int) -> Any:
-    """T[k] = x[k] T[k - 1] + t[k] (the product before k)"""
+    """Returns T[k] = x[k] T[k - 1] + t[k] (the product before k)."""
     tangent = _recurrence(_wide(x), mul(_wide(t), _before(_wide(x), axis)), axis)
     return cast(tangent, dtype=x.dtype)
 
 
 def _cumprod_adjoint(g: Any, y: Any, x: Any, axis: int) -> Any:
-    """The product before i times R[i] = g[i] + x[i + 1] R[i + 1], right with zeros.
+    """Returns the product before i times R[i] = g[i] + x[i + 1] R[i + 1], also with zeros in x.
 
-    That is the sum of all g[k] y[k] from k = i on over x[i], where this is known to be a number.
+    Where dividing is safe, this is the sum of g[k] y[k] over all k >= i, divided by x[i].
     """
     if _may_divide(y):
         return div(_cumsum_adjoint(mul(g, y), y, x, axis), x)
@@ -224,13 +227,13 @@ def _cumprod_adjoint(g: Any, y: Any, x: Any, axis: int) -> Any:
 
 
 def _wide(x: Any) -> Any:
-    """Returns float32 as float64, in which products of many factors stay within the range."""
+    """Returns float32 as float64, whose range holds products of many factors."""
     return cast(x, dtype=cumprod.accumulator_dtype(x.dtype))
 
 
 def _may_divide(y: Any) -> bool:
-    """Whether products are known to be neither 0, nor rounded to few bits, nor infinite, and their
-    gradient not to be differentiated.
+    """Returns whether products are known to be neither 0, subnormal nor infinite, and their
+    gradient is not differentiated again.
     """
     if context.engine is not EAGER or context.grad_enabled or y.dtype.kind != "float":
         return False
@@ -239,15 +242,15 @@ def _may_divide(y: Any) -> bool:
 
 
 def _before(x: Any, axis: int) -> Any:
-    """Returns the product of all elements before each place."""
+    """Returns the product of all elements before each position."""
     return _moved_on(cumprod(x, axis=axis), 1, axis, 1.0)
 
 
 def _recurrence(a: Any, b: Any, axis: int) -> Any:
     """Returns h[k] = a[k] h[k - 1] + b[k] along an axis, from 0, after log2(length) doublings.
 
-    Place k knows the effect of the last `reach` places: h[k] = b + a h[k - reach] (Hillis and
-    Steele, "Data parallel algorithms", 1986). Nothing is divided by, so that zeros do no harm.
+    Position k combines the last `reach` positions: h[k] = b + a h[k - reach] (Hillis and Steele,
+    "Data parallel algorithms", 1986). There is no division, so zeros do no harm.
     """
     reach = 1
     while reach < a.shape[axis]:
@@ -258,7 +261,7 @@ def _recurrence(a: Any, b: Any, axis: int) -> Any:
 
 
 def _moved_on(x: Any, count: int, axis: int, first: float) -> Any:
-    """Returns x moved on by so many places along an axis; `first` comes in at the front."""
+    """Returns x shifted by `count` positions along an axis; the front is filled with `first`."""
     length = x.shape[axis]
     if not length:
         return x

@@ -13,8 +13,7 @@ Shape = tuple[int, ...]
 def regroup(index: Index, shape: Shape, target: Shape) -> Index:
     """Returns the index under `target` of the element at `index` under `shape`, row-major.
 
-    Axes that both shapes share are passed through; only groups of axes that really merge or split
-    cost arithmetic.
+    Axes that both shapes share are passed through; only axes that merge or split cost arithmetic.
     """
     if math.prod(shape) == 0:
         return tuple(constant(0) for _ in target)

@@ -14,7 +14,7 @@ from smelt.ops.order import places_in_order
 
 
 class Argsort(Op):
-    """The places that sort `x` along its last axis, smallest first; equal ones keep their order.
+    """The indices that sort `x` along its last axis, smallest first; equal ones keep their order.
 
     nan counts as larger than everything, as in NumPy.
     """

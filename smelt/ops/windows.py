@@ -1,4 +1,4 @@
-"""Windows that slide over the last axes of an array: where they lie, and what falls in them."""
+"""Windows that slide over the last axes of an array: where they lie, and what they contain."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Sizes = tuple[int, ...]
 class Windows(NamedTuple):
     """Windows over the last axes: `window` taps, `dilation` apart, every `stride` elements.
 
-    The first begins `low` elements before the array; there are `counts` of them an axis.
+    The first begins `low` elements before the array; there are `counts` of them per axis.
     """
 
     window: Sizes
@@ -37,24 +37,29 @@ class Windows(NamedTuple):
         return len(self.window)
 
     def offsets(self) -> Iterator[Sizes]:
-        """Yields the positions in a window, row by row, in elements from its beginning."""
+        """Yields the positions in a window in row-major order, as offsets from its beginning."""
         for taps in itertools.product(*map(range, self.window)):
             yield tuple(tap * gap for tap, gap in zip(taps, self.dilation, strict=True))
 
     def check(self, name: str, extents: Shape) -> None:
-        """Raises ArgumentError when a window would hold nothing, or an array lie in none."""
+        """Raises ArgumentError when a window would contain no element of the array."""
         if min(self.window + self.stride + self.dilation, default=1) < 1:
-            raise ArgumentError(f"{name}: window, stride and dilation start at 1, got {self}")
+            raise ArgumentError(
+                f"{name}: window, stride and dilation must be at least 1, got {self}"
+            )
         ends = self._ends()
         for axis, extent in enumerate(extents):
             first, last = self.low[axis], ends[axis] - self.low[axis]
             beyond = last - effective_extent(self.window[axis], self.dilation[axis]) >= extent
             wrong = first < 0 or first > ends[axis] or beyond or self._steps_over(axis, extent)
             if self.counts[axis] and wrong:
-                raise ArgumentError(f"{name}: {self} has one that holds none of {extent} elements")
+                raise ArgumentError(
+                    f"{name}: a window of {self} contains none of the {extent} elements of axis "
+                    f"{axis}"
+                )
 
     def _steps_over(self, axis: int, extent: int) -> bool:
-        """Whether a window has no element because all lies in a gap between two of its taps."""
+        """Whether a window is empty because the whole array lies in a gap between two taps."""
         gap = self.dilation[axis]
         if extent >= gap:
             return False
@@ -65,13 +70,13 @@ class Windows(NamedTuple):
         return any(not any(0 <= first + tap < extent for tap in taps) for first in firsts)
 
     def _ends(self) -> Sizes:
-        """Where the last window ends, from the first one's beginning."""
+        """Where the last window ends, counted from the beginning of the first."""
         covered = map(effective_extent, self.window, self.dilation)
         axes = zip(self.counts, self.stride, covered, strict=True)
         return tuple([(count - 1) * step + extent for count, step, extent in axes])
 
     def inside(self, places: Index, extents: Shape) -> Expression | None:
-        """Returns the condition that a tap lies in the array; None where all do."""
+        """Returns the condition that a tap lies in the array; None if all do."""
         inside: Expression | None = None
         for axis, end in enumerate(self._ends()):
             if self.low[axis]:
@@ -81,12 +86,12 @@ class Windows(NamedTuple):
         return inside
 
     def at(self, index: Index, offset: tuple[Expression, ...]) -> Index:
-        """Returns the place in the array of a window's element: index * stride + offset - low."""
+        """Returns the index in the array of a window's element: index * stride + offset - low."""
         axes = zip(index, self.stride, offset, self.low, strict=True)
         return tuple(part * step + more - low for part, step, more, low in axes)
 
     def views(self, x: np.ndarray) -> Iterator[np.ndarray]:
-        """Yields, for each position, the elements that it has in all windows of a padded array."""
+        """Yields, for each position in a window, that element of all windows of a padded array."""
         for offset in self.offsets():
             axes = zip(offset, self.counts, self.stride, strict=True)
             yield trailing(x, [slice(start, start + n * step, step) for start, n, step in axes])
@@ -102,12 +107,12 @@ class Windows(NamedTuple):
         return any(map(operator.gt, covered, self.stride))
 
     def flat_places(self, place: np.ndarray, extents: Shape) -> np.ndarray:
-        """Returns where the element at a place of each window lies in an array of these extents,
-        which all windows lie in, counted row by row.
+        """Returns the flat (row-major) index, in an array that contains all windows, of one element
+        of each window.
 
         Args:
-            place: int (..., *counts).
-            extents: of the last axes of the array.
+            place: int (..., *counts), the position of the element in its window.
+            extents: the array's extents along its last axes.
         """
         steps = [math.prod(extents[axis + 1 :]) for axis in range(self.ndim)]
         offsets = [sum(map(operator.mul, offset, steps)) for offset in self.offsets()]
@@ -123,7 +128,7 @@ class Windows(NamedTuple):
         return result
 
     def padded(self, x: np.ndarray, value: float) -> np.ndarray:
-        """Returns an array large enough for all windows, with x in its place."""
+        """Returns x, padded by `value` so that it contains all windows."""
         extents = x.shape[x.ndim - self.ndim :]
         if self.lie_within(extents):
             return x

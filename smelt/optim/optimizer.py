@@ -6,15 +6,16 @@ so an optimizer runs in the same way inside and outside a compiled step.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from smelt import guards
 from smelt.autodiff.reverse import clear_gradients
 from smelt.dtypes import DType, float64, int64
-from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError, StateError
+from smelt.errors import ArgumentError, ArgumentTypeError, MissingName, ShapeError, StateError
 from smelt.location import warn
 from smelt.memory import aligned_copy
 from smelt.ops.op import Shape
@@ -22,6 +23,7 @@ from smelt.optim.checks import checked_setting
 from smelt.optim.given import groups_of, parameters_of
 from smelt.optim.group import Group, scalar
 from smelt.optim.together import Update, joined, same_count
+from smelt.other_libraries import OPTIMIZER
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.checked import checked, checked_flags, described
 from smelt.tensor.shaping import narrow
@@ -70,6 +72,21 @@ class Optimizer:
             cls.is_elementwise = False  # other mathematics than the base's
         if cls.__module__.startswith("smelt.optim.") and "__init__" in vars(cls):
             cls.__init__ = checked(cls.__init__, every_kind=True)  # type: ignore[method-assign]
+
+    if not TYPE_CHECKING:  # so that a type checker still sees misspelled attributes
+
+        def __getattr__(self, name: str) -> Any:
+            message = f"{type(self).__name__} has no attribute {name!r}"
+            if name.startswith("__"):  # Python looks for a protocol
+                raise AttributeError(message)
+            raise MissingName(message, lambda: self._near(name))
+
+    def _near(self, name: str) -> str:
+        """Returns what to write instead of a name that the optimizer does not have."""
+        if name in OPTIMIZER:
+            return f": {OPTIMIZER[name]}"
+        near = difflib.get_close_matches(name, dir(self), 1)
+        return f"; did you mean {near[0]!r}?" if near else ""
 
     # --- the mathematics, given by each optimizer -------------------------------------------------
 

@@ -101,7 +101,8 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
     channels = x.shape[1] if x.ndim > 1 else 1
     if weight.ndim > 1 or weight.size not in (1, channels):
         raise ShapeError(
-            f"prelu: a weight {weight.shape} for an input {x.shape}: needs (1,) or ({channels},)"
+            f"prelu: for an input {x.shape}, weight must have shape (1,) or ({channels},), got "
+            f"{weight.shape}"
         )
     if weight.size > 1:
         weight = weight.reshape((-1,) + (1,) * (x.ndim - 2))
@@ -238,7 +239,9 @@ def glu(x: Tensor, dim: int = -1) -> Tensor:
     """Returns a * sigmoid(b), a and b the halves of x along `dim` (Dauphin et al., 2016)."""
     axis = axis_of(x, dim, "glu")
     if not x.ndim or x.shape[axis] % 2:
-        raise ArgumentError(f"glu: axis {dim} of shape {x.shape} has no two halves")
+        raise ArgumentError(
+            f"glu: axis {dim} of shape {x.shape} must have an even extent: it is split into halves"
+        )
     half = x.shape[axis] // 2
     a, b = x.narrow(axis, 0, half), x.narrow(axis, half, half)
     return a * sigmoid(b)

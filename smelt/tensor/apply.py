@@ -128,8 +128,8 @@ def _hint_at_none(operand: Any) -> str:
     if operand is not None:
         return ""
     return (
-        ": a function without a return gives None, and so does d.get(x) for a tensor x, which a "
-        "dict finds by identity and not by value"
+        ": a function without a return statement returns None, and so does d.get(x) for a tensor "
+        "x, which a dict looks up by identity, not by value"
     )
 
 
@@ -160,7 +160,7 @@ def floating_as(what: str, x: Any, dtype: Any) -> Tensor:
         return floating(x)
     if not dtypes.as_dtype(dtype).is_float:
         name = dtypes.as_dtype(dtype).name
-        raise DTypeError(f"{what}: the results are floats, so dtype must be a float one: {name}")
+        raise DTypeError(f"{what}: results are floats, so dtype must be a float dtype, got {name}")
     return as_tensor(x).to(dtype)
 
 
@@ -193,7 +193,7 @@ def axis_of(x: Tensor, dim: int, what: str) -> int:
 def own_axis_of(x: Tensor, dim: int, what: str) -> int:
     """Returns what `axis_of` does; raises ShapeError for shape (), which has no axis."""
     if not x.ndim:
-        raise ShapeError(f"{what}: a tensor of shape () has no axis; reshape(1) gives it one")
+        raise ShapeError(f"{what}: a tensor of shape () has no axis; x.reshape(1) adds one")
     return axis_of(x, dim, what)
 
 
@@ -203,7 +203,7 @@ def _counted(dim: int, shape: Shape, what: str = "") -> int:
         return dim % len(shape)
     what = what or called_function("reduction")
     if isinstance(dim, bool):
-        raise ArgumentError(f"{what}: an axis is an integer, got {dim}")
+        raise ArgumentError(f"{what}: an axis must be an integer, got {dim}")
     try:
         return normal_axis(dim, len(shape), what)
     except ArgumentError as error:
@@ -219,7 +219,7 @@ def places_of(x: Tensor, dims: int | Sequence[int], what: str) -> tuple[int, ...
     several = tuple(dims) if isinstance(dims, (list, tuple, range)) else (dims,)
     axes = tuple(axis_of(x, dim, what) for dim in several)
     if len(set(axes)) != len(axes):
-        raise ArgumentError(f"{what}: an axis of {several} is named twice (shape {x.shape})")
+        raise ArgumentError(f"{what}: axes {several} name one axis twice (shape {x.shape})")
     return axes
 
 
@@ -235,7 +235,7 @@ def axes_of(shape: Shape, dim: Dims) -> tuple[int, ...]:
     axes = tuple(sorted(_counted(axis, shape) for axis in dims))
     if len(set(axes)) != len(axes):
         name = called_function("reduction")
-        raise ArgumentError(f"{name}: an axis of {dims} is named twice (shape {shape})")
+        raise ArgumentError(f"{name}: axes {dims} name one axis twice (shape {shape})")
     return axes if shape else ()
 
 

@@ -56,7 +56,7 @@ def div(x: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
         return floor_divide(x, other)
     if rounding_mode != "trunc":
         raise ArgumentError(
-            f"div: rounding_mode is None, 'floor' or 'trunc', got {rounding_mode!r}"
+            f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}"
         )
     if common_dtype((x, other)).is_float:
         return trunc(promoted(elementwise.div, x, other))

@@ -259,7 +259,7 @@ def _of_another_kind(
 
 def _wrong_kind(name: str, parameter: str, kinds: list[str], value: Any) -> ArgumentTypeError:
     wanted = " or ".join(_WORDS.get(kind) or " or ".join(_choices(kind)) for kind in kinds)
-    hint = "; several axes are one tuple" if parameter == "keepdim" else ""
+    hint = "; give several axes as one tuple" if parameter == "keepdim" else ""
     return ArgumentTypeError(f"{name}: {parameter} must be {wanted}, got {described(value)}{hint}")
 
 
@@ -341,9 +341,17 @@ def nearest(signature: inspect.Signature, options: Iterable[str]) -> str:
 def _instead(signature: inspect.Signature, options: Iterable[str], misfit: TypeError) -> str:
     """Returns what a function takes, for a message about arguments that do not fit."""
     near, kinds = nearest(signature, options), inspect.Parameter
-    named = {name: each.kind for name, each in signature.parameters.items() if name != "self"}
+    named = {
+        f"*{name}" if each.kind is kinds.VAR_POSITIONAL else name: each.kind
+        for name, each in signature.parameters.items()
+        if name != "self"
+    }
+    by_place = [name for name, kind in named.items() if kind <= kinds.VAR_POSITIONAL]
+    if "multiple values" in str(misfit) and by_place[-1].startswith("*"):
+        first = ", ".join(by_place[:-1])
+        return f"; give {first} first, by position: ({', '.join(by_place)})"
     if "positional" in str(misfit):
-        by_place = [name for name, kind in named.items() if kind < kinds.VAR_POSITIONAL]
+        by_place = [name for name in by_place if not name.startswith("*")]
         return f"{near}; it takes ({', '.join(by_place)}) by position, and other arguments by name"
     if near or "unexpected keyword" not in str(misfit):
         return near

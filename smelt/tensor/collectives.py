@@ -50,14 +50,14 @@ def get_world_size() -> int:
 def _operation(what: str, op: Any) -> str:
     if op not in (*OPERATIONS, "mean"):
         known = ", ".join(map(repr, (*OPERATIONS, "mean")))
-        raise ArgumentError(f"{what}: op is one of {known}, got {op!r}")
+        raise ArgumentError(f"{what}: op must be one of {known}, got {op!r}")
     return "sum" if op == "mean" else op
 
 
 def _check_rows(what: str, x: Tensor, size: int) -> None:
     if not x.ndim or x.shape[0] != size:
         raise ShapeError(
-            f"{what}: the first axis has a row for each rank, of which there are {size}; got shape "
+            f"{what}: the first axis must have one row for each of the {size} ranks, got shape "
             f"{x.shape}"
         )
 
@@ -131,7 +131,7 @@ def reduce_scatter(tensor: Any, op: str = "sum") -> Tensor:
     """
     x, size = as_tensor(tensor), _noted().size
     if op not in ("sum", "mean"):
-        raise ArgumentError(f"reduce_scatter: op is 'sum' or 'mean', got {op!r}")
+        raise ArgumentError(f"reduce_scatter: op must be 'sum' or 'mean', got {op!r}")
     _check_rows("reduce_scatter", x, size)
     return x[0] if size == 1 else _scaled(collective.reduce_scatter(x, op="sum"), op, size)
 
@@ -164,7 +164,7 @@ def broadcast(tensor: Any, src: int = 0) -> Tensor:
     """
     x, size = as_tensor(tensor), _noted().size
     if not is_whole_number(src) or not 0 <= src < size:
-        raise ArgumentError(f"broadcast: src={src!r} is no rank of {size}")
+        raise ArgumentError(f"broadcast: src must be a rank, from 0 to {size - 1}, got {src!r}")
     return x if size == 1 else collective.broadcast(x, root=int(src))
 
 

@@ -70,7 +70,7 @@ def check_device(device: Any) -> None:
     if isinstance(device, int) and not isinstance(device, bool):
         raise no_device(f"cuda:{device}")
     if device is not None and not is_cpu(device):
-        raise ArgumentTypeError(f"device is 'cpu' or None, got {device!r}")
+        raise ArgumentTypeError(f"device must be 'cpu' or None, got {device!r}")
 
 
 def no_device(device: str) -> ArgumentError:

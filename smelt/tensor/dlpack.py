@@ -79,15 +79,18 @@ def exported(
             whose gradient would be lost.
     """
     if stream is not None:
-        raise ExchangeError(f"DLPack export: there are no streams on the CPU, got {stream!r}")
+        raise ExchangeError(
+            f"DLPack export: stream must be None, since the CPU has no streams; got {stream!r}"
+        )
     if x.requires_grad and context.grad_enabled:
         raise ExchangeError(
-            "DLPack export of a tensor that requires a gradient would lose it; give x.detach()"
+            "DLPack export of a tensor that requires a gradient would lose the gradient; export "
+            "x.detach()"
         )
     if dl_device is not None and _pair("dl_device", dl_device) != CPU:
         raise ExchangeError(
-            f"DLPack export: a tensor lies on the CPU, {CPU}, and was wanted on device "
-            f"{dl_device!r}"
+            f"DLPack export: device {dl_device!r} was requested, but Smelt's tensors are on the "
+            f"CPU, {CPU}"
         )
     versioned = max_version is not None and _pair("max_version", max_version) >= _VERSION
     array = _shareable(x, versioned) if copy is False else np.array(x.stored, order="C")
@@ -102,7 +105,7 @@ def _pair(name: str, given: Any) -> tuple[int, int]:
         first, second = map(int, given)
     except (TypeError, ValueError):
         raise ExchangeError(
-            f"DLPack export: {name}={given!r} is no pair of whole numbers"
+            f"DLPack export: {name} must be a pair of whole numbers, got {given!r}"
         ) from None
     return first, second
 
@@ -110,14 +113,14 @@ def _pair(name: str, given: Any) -> tuple[int, int]:
 def _shareable(x: Tensor, versioned: bool) -> np.ndarray:
     if not versioned:
         raise ExchangeError(
-            "DLPack export with copy=False: tensors are read-only, which the protocol can say "
-            "from version 1.0 on; give max_version=(1, 0), or leave copy out"
+            "DLPack export with copy=False: tensors are read-only, which only version 1.0 of the "
+            "protocol can express; give max_version=(1, 0), or leave copy out"
         )
     array: np.ndarray = x.stored
     if any(stride < 0 for stride in array.strides):
         raise ExchangeError(
-            f"DLPack export with copy=False: the tensor of shape {x.shape} lies backward in "
-            "memory, which many readers cannot take; leave copy out"
+            f"DLPack export with copy=False: the tensor of shape {x.shape} has a negative stride, "
+            "which many libraries do not accept; leave copy out"
         )
     view = array.view()
     view.flags.writeable = False
@@ -141,13 +144,13 @@ def imported(source: Any, copy: bool | None) -> tuple[np.ndarray, DType]:
         array = np.from_dlpack(_Offer(capsule))
     except (BufferError, RuntimeError, ValueError) as error:
         raise DTypeError(
-            f"from_dlpack: a {type(source).__name__} whose elements have kind {kind.code} and "
-            f"{kind.bits} bits: {error}"
+            f"from_dlpack: a {type(source).__name__} with elements of DLPack type code "
+            f"{kind.code} and {kind.bits} bits: {error}"
         ) from None
     dtype = dtypes.bfloat16 if is_bfloat16 else dtypes.as_dtype(array.dtype)
     if dtype.storage != array.dtype and copy is False:
         raise DTypeError(
-            f"from_dlpack: {array.dtype} becomes {dtype.name}, which takes a copy; leave copy out"
+            f"from_dlpack: {array.dtype} must be copied to become {dtype.name}; leave copy out"
         )
     return np.array(array, dtype.storage, copy=True if copy else None), dtype
 
@@ -160,8 +163,8 @@ def _check_on_cpu(source: Any) -> None:
     device = source.__dlpack_device__()
     if int(device[0]) != CPU[0]:
         raise ArgumentError(
-            f"from_dlpack: a {type(source).__name__} on device {device}; Smelt computes on the "
-            "CPU: move it there first"
+            f"from_dlpack: got a {type(source).__name__} on device {device}, but Smelt computes "
+            "on the CPU; move it there first"
         )
 
 
@@ -174,7 +177,7 @@ def _capsule_of(source: Any) -> Any:
         raise
     except (BufferError, RuntimeError, ValueError) as error:
         raise ArgumentError(
-            f"from_dlpack: a {type(source).__name__} does not give its memory away: {error}"
+            f"from_dlpack: a {type(source).__name__} does not share its memory: {error}"
         ) from error
 
 
@@ -182,5 +185,7 @@ def _kind_in(capsule: Any) -> _Kind:
     """Returns what a capsule says of its elements; changing it changes the capsule."""
     name = _name_of(capsule)
     if name not in _CODE_AT:
-        raise ArgumentError(f"from_dlpack: {capsule!r} is not a DLPack capsule, or was used")
+        raise ArgumentError(
+            f"from_dlpack: {capsule!r} is not a DLPack capsule, or was used already"
+        )
     return _Kind.from_address(_memory_of(capsule, name) + _CODE_AT[name])

@@ -34,7 +34,7 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
     extents = _extents(equation, terms, factors)
     simple = [_reduced(*pair, extents) for pair in zip(factors, terms, strict=True)]
     if any(name not in extents for name in result):
-        raise ArgumentError(f"einsum {equation!r}: an axis of the result is in no operand")
+        raise ArgumentError(f"einsum {equation!r}: the result names an axis that no operand has")
     total, names = _summed(*simple[0], _needed(result, simple[1:]))
     for count, (factor, own) in enumerate(simple[1:], 2):
         needed = _needed(result, simple[count:])
@@ -75,11 +75,11 @@ def _term(equation: str, text: str, ndim: int) -> Term:
     before, dots, behind = text.partition("...")
     letters = before + behind
     if letters and not letters.isalpha():
-        raise ArgumentError(f"einsum {equation!r}: axes are letters, got {text!r}")
+        raise ArgumentError(f"einsum {equation!r}: axes must be letters, got {text!r}")
     hidden = ndim - len(letters)
     if hidden < 0 or (hidden and not dots):
         raise ShapeError(
-            f"einsum {equation!r}: {text!r} names {len(letters)} axes of an operand with {ndim}"
+            f"einsum {equation!r}: {text!r} names {len(letters)} axes, but the operand has {ndim}"
         )
     return [*before, *(f"...{dim}" for dim in reversed(range(hidden))), *behind]
 
@@ -92,7 +92,7 @@ def _extents(equation: str, terms: list[Term], factors: list[Tensor]) -> dict[st
             if own.setdefault(name, extent) != extent:  # within one operand nothing broadcasts
                 raise ShapeError(
                     f"einsum {equation!r}: axis {name} has extents {own[name]} and {extent} in an "
-                    f"operand {x.shape}"
+                    f"operand of shape {x.shape}"
                 )
             known = extents.get(name, 1)
             if 1 not in (known, extent) and known != extent:

@@ -30,8 +30,8 @@ def check_state(x: Tensor, name: str, instead: str) -> None:
     if x.tape_entry is None and (is_state or not context.grad_enabled):
         return
     raise AssignmentError(
-        f"tensors are values: {name}() is not supported. Write {instead}; state such as a "
-        f"parameter or buffer is changed by x.{name}(...), x.copy_(new) or x += y under "
+        f"tensors are values: {name}() is not supported. Write {instead}; only state, such as a "
+        f"parameter or buffer, can be changed by x.{name}(...), x.copy_(new) or x += y, under "
         "smelt.no_grad()"
     )
 

@@ -56,7 +56,7 @@ def check_bounds(what: str, index: Tensor, extent: int, low: int = 0, hint: str 
         return
     outside = (index < low) | (index >= extent)
     message = (
-        f"{what}: an index lies outside {low}..{extent - 1}, the axis has extent {extent}{hint}"
+        f"{what}: an index lies outside {low}..{extent - 1}; the axis has extent {extent}{hint}"
     )
     current_engine().require(outside, message, BoundsError, index)
 
@@ -174,7 +174,7 @@ class At:
         hits = self._scattered(inside.expand(positions.shape), positions)
         current_engine().require(
             (hits > 1).sum(),
-            "at[...].set: the index names an element twice, so its value is not defined; use add",
+            "at[...].set: the index names an element twice, so its value is undefined; use add",
             ArgumentError,
         )
         given = self._fitting(value, positions.shape)
@@ -187,7 +187,7 @@ class At:
         """
         x = self.tensor
         if x.dtype is dtypes.bool_:
-            raise DTypeError("at[...].add: bool elements cannot be added to; use set")
+            raise DTypeError("at[...].add: bool elements cannot be added; use set")
         masked = self._masked(value, lambda x, given: x + given)
         if masked is not None:
             return masked
@@ -219,7 +219,7 @@ class At:
             return given.expand(shape)
         except ShapeError:
             raise ShapeError(
-                f"at[...]: a value {given.shape} does not fit the indexed shape {shape}"
+                f"at[...]: a value {given.shape} does not broadcast to the indexed shape {shape}"
             ) from None
 
     def _positions(self) -> Tensor:
@@ -250,7 +250,7 @@ def _broadcast_value(value: Tensor, x: Tensor, subscript: Subscript) -> Tensor:
 def iterate(x: Tensor) -> Iterator[Tensor]:
     """Yields the slices of x along its first axis."""
     if not x.ndim:
-        raise DimensionError("a tensor of shape () cannot be iterated over")
+        raise DimensionError("a tensor of shape () cannot be iterated over; use x.item()")
     return iter(x.unbind(0))
 
 
@@ -263,7 +263,7 @@ def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """Returns the slices of x along `dim` at the positions in the vector `index`."""
     axis = axis_of(x, dim, "index_select")
     if index.ndim > 1:
-        raise ShapeError(f"index_select: the index must be a vector, got {index.shape}")
+        raise ShapeError(f"index_select: the index must be a vector, got shape {index.shape}")
     if not x.ndim:
         return gather(x, dim, index.reshape(()))
     index = index.reshape(-1)
@@ -304,7 +304,7 @@ def _flat_positions(what: str, shape: Shape, axis: int, index: Tensor) -> Tensor
         for dim, (own, extent) in enumerate(zip(index.shape, shape, strict=False))
     )
     if not fits:
-        raise ShapeError(f"{what}: an index {index.shape} does not fit {shape}, dim {axis}")
+        raise ShapeError(f"{what}: an index {index.shape} does not fit {shape} along dim {axis}")
     flat = index.to(dtypes.int64) * math.prod(shape[axis + 1 :])
     for dim, extent in enumerate(index.shape):
         if dim != axis and extent > 1:
@@ -348,7 +348,7 @@ def scatter(x: Tensor, dim: int, index: Tensor, src: Any, *, reduce: str | None 
         ShapeError: src is smaller than the index, or the index larger than x off `dim`.
     """
     if reduce not in (None, "add"):
-        raise ArgumentError(f"scatter: reduce is None or 'add', got {reduce!r}")
+        raise ArgumentError(f"scatter: reduce must be None or 'add', got {reduce!r}")
     given = _storable("scatter", src, x.dtype)
     spread = given if given.ndim else given.expand(index.shape)
     if reduce:
@@ -357,7 +357,7 @@ def scatter(x: Tensor, dim: int, index: Tensor, src: Any, *, reduce: str | None 
     hits = scatter_add(full(x.shape, 0, dtypes.int64), dim, index, once)
     if not given.ndim:
         return where(hits > 0, given, x)
-    twice = "scatter: the index names a place twice, so its value is not defined; use scatter_add"
+    twice = "scatter: the index names an element twice, so its value is undefined; use scatter_add"
     current_engine().require((hits > 1).sum(), twice, ArgumentError)
     return where(hits > 0, scatter_add(full(x.shape, 0, x.dtype), dim, index, spread), x)
 
@@ -411,8 +411,8 @@ def repeat_interleave(
     counts, extent = as_tensor(repeats), x.shape[axis]
     if counts.ndim > 1 or counts.size not in (1, extent):
         raise ShapeError(
-            f"repeat_interleave: repeats {counts.shape} for {extent} slices (shape {x.shape}, "
-            f"dim {axis}); one count for each, or one for all"
+            f"repeat_interleave: repeats has shape {counts.shape}, but shape {x.shape} has "
+            f"{extent} slices along dim {axis}; give one count for each, or one for all"
         )
     return cards.take(x, _repeated_places(counts.expand(extent), output_size), axis=axis)
 
@@ -435,8 +435,8 @@ def _repeated_places(counts: Tensor, size: int | None) -> Tensor:
     eager = isinstance(current_engine(), Eager)
     if size is None and not eager:
         raise TraceError(
-            "repeat_interleave: how many slices the counts make is known only when the step runs. "
-            "Give output_size="
+            "repeat_interleave: the extent of the result depends on the counts, which are known "
+            "only when the step runs; give output_size="
         )
     negative = "repeat_interleave: a count is negative"
     current_engine().require(counts < 0, negative, ArgumentError, counts)
@@ -458,13 +458,13 @@ def _storable(what: str, value: Any, dtype: DType) -> Tensor:
     given = as_tensor(value, dtype)
     if not is_tensor(value) and not dtype.is_float and _is_cut(value):
         raise DTypeError(
-            f"{what}: {dtype.name} elements cannot hold {value!r}; bring the tensor to a float "
+            f"{what}: {dtype.name} elements cannot hold {value!r}; cast the tensor to a float "
             "dtype first"
         )
     if is_tensor(value) and dtypes.promote(value.dtype, dtype).kind != dtype.kind:
         raise DTypeError(
-            f"{what}: {given.dtype.name} values do not fit {dtype.name} elements; bring one of "
-            f"them to the other's dtype with .to(smelt.{dtype.name})"
+            f"{what}: {given.dtype.name} values do not fit {dtype.name} elements; cast one of "
+            f"them to the other's dtype, as with .to(smelt.{dtype.name})"
         )
     return given.to(dtype)
 
@@ -480,7 +480,7 @@ def _first_of(what: str, src: Tensor, shape: Shape) -> Tensor:
     if src.shape == shape:
         return src
     if src.ndim != len(shape) or any(map(operator.lt, src.shape, shape)):
-        raise ShapeError(f"{what}: an index {shape} reads more than src {src.shape} has")
+        raise ShapeError(f"{what}: an index {shape} needs more elements than src {src.shape} has")
     return read(src, tuple(map(slice, shape)))
 
 

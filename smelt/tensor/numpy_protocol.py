@@ -128,8 +128,8 @@ def as_array(x: Tensor, dtype: Any, copy: bool | None) -> np.ndarray:
     wanted = array.dtype if dtype is None else np.dtype(dtype)  # NumPy's own dtypes: all of them
     if copy is False and (wanted != array.dtype or x.dtype is bfloat16):
         raise ArgumentError(
-            f"an array of {wanted} from a tensor of {x.dtype.name} {x.shape} needs a copy, but "
-            "copy=False; leave copy out"
+            f"with copy=False, a tensor of {x.dtype.name} {x.shape} cannot become an array of "
+            f"{wanted}, which needs a copy; leave copy out"
         )
     return array.astype(wanted, copy=bool(copy))
 
@@ -150,9 +150,13 @@ def as_buffer(x: Tensor, flags: int) -> memoryview:
     """
     x.check_concrete("its bytes")
     if x.dtype is bfloat16:
-        raise ExchangeError(f"buffers have no bfloat16, this is {x.shape}; use x.float()")
+        raise ExchangeError(
+            f"Python's buffers cannot hold bfloat16 (tensor of shape {x.shape}); use x.float()"
+        )
     if flags & _WRITABLE:
-        raise ExchangeError(f"a tensor {x.shape} is a value: its bytes are read-only; copy them")
+        raise ExchangeError(
+            f"the memory of a tensor is read-only (shape {x.shape}); use x.numpy().copy()"
+        )
     return x.numpy().data
 
 
@@ -183,7 +187,7 @@ def _check_unwritten(name: str, written: tuple[Any, ...], options: dict[str, Any
     if any(map(is_tensor, tree.flatten((written, options.get("out")))[0])):
         raise AssignmentError(
             f"tensors are values, and NumPy's {name}() would change one. Write x = x.at[i].set(v) "
-            "(or .add(v)), or let it change an array, x.numpy().copy()"
+            "(or .add(v)), or pass it a copy, x.numpy().copy()"
         )
 
 
@@ -204,10 +208,10 @@ def _on_values(
 
 
 def _lost_gradient(name: str) -> GradientError:
-    own = f"x.{name}()" if hasattr(Methods, name) else "a function of Smelt's"
+    own = f"x.{name}()" if hasattr(Methods, name) else "it with functions of smelt"
     return GradientError(
-        f"NumPy's {name}() of a tensor that requires a gradient would lose it; write {own}, or "
-        "give it x.detach()"
+        f"NumPy's {name}() of a tensor that requires a gradient would lose the gradient; write "
+        f"{own}, or pass x.detach()"
     )
 
 

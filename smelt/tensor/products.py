@@ -31,7 +31,9 @@ def matmul(a: Tensor, other: Any) -> Tensor:
     """
     a, b = matched(a, other)
     if not a.ndim or not b.ndim:
-        raise ShapeError(f"matmul: shapes {a.shape} and {b.shape}: a number has no rows; use *")
+        raise ShapeError(
+            f"matmul: shapes {a.shape} and {b.shape}: an operand is a single number; use *"
+        )
     if a.shape[-1] != b.shape[-min(2, b.ndim)]:
         raise ShapeError(
             f"matmul: shapes {a.shape} and {b.shape} do not fit: the inner extents differ"
@@ -49,9 +51,9 @@ def matmul(a: Tensor, other: Any) -> Tensor:
 def _turned(left: Shape, right: Shape) -> str:
     """Returns a hint at a matrix that stands the wrong way round."""
     if len(right) > 1 and left[-1] == right[-1]:
-        return "; turn the right one: x @ y.mT"
+        return "; transpose the right one: x @ y.mT"
     if len(left) > 1 and left[-2] == right[-min(2, len(right))]:
-        return "; turn the left one: x.mT @ y"
+        return "; transpose the left one: x.mT @ y"
     return ""
 
 
@@ -74,7 +76,7 @@ def mm(a: Tensor, mat2: Tensor) -> Tensor:
 def mv(a: Tensor, vec: Tensor) -> Tensor:
     """Returns the product of a matrix `(M, K)` and a vector `(K,)`."""
     if a.ndim != 2 or vec.ndim != 1:
-        raise ShapeError(f"mv: needs a matrix and a vector, got {a.shape} and {vec.shape}")
+        raise ShapeError(f"mv: needs a matrix and a vector, got shapes {a.shape} and {vec.shape}")
     return matmul(a, vec)
 
 
@@ -100,7 +102,7 @@ def inner(a: Tensor, other: Tensor) -> Tensor:
     if not a.ndim or not other.ndim:
         return a * other
     if a.shape[-1] != other.shape[-1]:
-        raise ShapeError(f"inner: the last extents of {a.shape} and {other.shape} differ")
+        raise ShapeError(f"inner: the last extents of shapes {a.shape} and {other.shape} differ")
     return tensordot(a, other, ([-1], [-1]))
 
 
@@ -146,16 +148,21 @@ def _meeting(a: Tensor, other: Tensor, dims: Any) -> tuple[tuple[int, ...], tupl
     if is_whole_number(dims):
         if not 0 <= dims <= min(a.ndim, other.ndim):
             raise ArgumentError(
-                f"tensordot: {dims} axes of shapes {a.shape} and {other.shape} cannot meet"
+                f"tensordot: cannot sum over {dims} axes of shapes {a.shape} and {other.shape}"
             )
         return tuple(range(a.ndim - dims, a.ndim)), tuple(range(dims))
     if not isinstance(dims, (list, tuple)) or len(dims) != 2:
-        raise ArgumentTypeError(f"tensordot: dims is a number or two lists of axes, got {dims!r}")
+        raise ArgumentTypeError(
+            f"tensordot: dims must be a number or two lists of axes, got {dims!r}"
+        )
     left, right = (
         places_of(x, axes, "tensordot") for x, axes in zip((a, other), dims, strict=True)
     )
     if len(left) != len(right):
-        raise ArgumentError(f"tensordot: {len(left)} axes for {len(right)}")
+        raise ArgumentError(
+            "tensordot: dims must name the same number of axes of both operands, got "
+            f"{len(left)} and {len(right)}"
+        )
     return left, right
 
 
@@ -182,7 +189,9 @@ def addmm(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1)
     if a.ndim != 2 or b.ndim != 2:
         raise ShapeError(f"addmm: needs two matrices, got shapes {a.shape} and {b.shape}")
     if broadcast_shapes("addmm", x.shape, (a.shape[0], b.shape[1])) != (a.shape[0], b.shape[1]):
-        raise ShapeError(f"addmm: {x.shape} does not fit a product {a.shape} @ {b.shape}")
+        raise ShapeError(
+            f"addmm: shape {x.shape} does not broadcast to the product {a.shape} @ {b.shape}"
+        )
     product = matmul(a, b)
     return (x if beta == 1 else x * beta) + (product if alpha == 1 else product * alpha)
 

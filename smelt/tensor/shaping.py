@@ -45,7 +45,7 @@ def reshape(x: Tensor, *shape: Any) -> Tensor:
     if -1 in extents:
         known, size = -math.prod(extents), math.prod(x.shape)  # `x.size` is no symbolic number
         if known == 0 or size % known:
-            raise ShapeError(f"reshape: {x.shape} does not divide into {extents}")
+            raise ShapeError(f"reshape: shape {x.shape} cannot be reshaped to {extents}")
         extents = tuple(size // known if extent == -1 else extent for extent in extents)
     return x if extents == x.shape else movement.reshape(x, shape=extents)
 
@@ -88,7 +88,10 @@ def movedim(x: Tensor, source: int | Sequence[int], destination: int | Sequence[
     """
     starts, ends = (places_of(x, dims, "movedim") for dims in (source, destination))
     if len(starts) != len(ends):
-        raise ArgumentError(f"movedim: {len(starts)} axes for {len(ends)} places")
+        raise ArgumentError(
+            "movedim: source and destination must name the same number of axes, got "
+            f"{len(starts)} and {len(ends)}"
+        )
     if not x.ndim:
         return x
     order = [axis for axis in range(x.ndim) if axis not in starts]
@@ -128,7 +131,9 @@ def repeat(x: Tensor, *repeats: Any) -> Tensor:
     """
     counts = extents_of(repeats)
     if len(counts) < x.ndim:
-        raise ShapeError(f"repeat: {len(counts)} counts for the axes of shape {x.shape}")
+        raise ShapeError(
+            f"repeat: needs a count for each axis of shape {x.shape}, got {len(counts)}"
+        )
     shape = (1,) * (len(counts) - x.ndim) + x.shape
     paired = [extent for pair in zip(counts, shape, strict=True) for extent in pair]
     spread = reshape(x, [n for extent in shape for n in (1, extent)]).expand(paired)
@@ -150,7 +155,8 @@ def unsqueeze(x: Tensor, dim: int) -> Tensor:
     """Returns the tensor with a new axis of size 1 at position `dim`."""
     if not -x.ndim - 1 <= dim <= x.ndim:
         raise ArgumentError(
-            f"{called_function('unsqueeze')}: there is no place {dim} in shape {x.shape}"
+            f"{called_function('unsqueeze')}: there is no position {dim} for a new axis in shape "
+            f"{x.shape}"
         )
     axis = dim % (x.ndim + 1)
     return reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
@@ -162,7 +168,7 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         return reshape(x, 1)
     first, last = axis_of(x, start_dim, "flatten"), axis_of(x, end_dim, "flatten")
     if first > last:
-        raise ArgumentError(f"flatten: start_dim {start_dim} lies behind end_dim {end_dim}")
+        raise ArgumentError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     joined = math.prod(x.shape[first : last + 1])
     return reshape(x, (*x.shape[:first], joined, *x.shape[last + 1 :]))
 
@@ -205,7 +211,9 @@ def select(x: Tensor, dim: int, index: int) -> Tensor:
     axis = own_axis_of(x, dim, "select")
     extent = x.shape[axis]
     if not -extent <= index < extent:
-        raise ArgumentError(f"select: there is no place {index} along axis {axis} of {x.shape}")
+        raise ArgumentError(
+            f"select: index {index} is out of range for axis {axis} of shape {x.shape}"
+        )
     return reshape(narrow(x, axis, index % extent, 1), (*x.shape[:axis], *x.shape[axis + 1 :]))
 
 
@@ -218,7 +226,10 @@ def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     if extents.count(-1) == 1 and known > 0 and x.shape[axis] % known == 0:
         extents[extents.index(-1)] = x.shape[axis] // known
     if math.prod(extents) != x.shape[axis] or min(extents, default=0) < 0:
-        raise ShapeError(f"unflatten: {tuple(sizes)} do not make axis {axis} of shape {x.shape}")
+        raise ShapeError(
+            f"unflatten: the product of sizes {tuple(sizes)} is not the extent of axis {axis} of "
+            f"shape {x.shape}"
+        )
     return reshape(x, (*before, *extents, *after))
 
 
@@ -242,7 +253,7 @@ def narrow(x: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
     first = first + x.shape[axis] if -x.shape[axis] <= first < 0 else first
     if first < 0 or length < 0 or first + length > x.shape[axis]:
         raise ArgumentError(
-            f"narrow: {first}..{first + length} does not fit axis {axis} of shape {x.shape}"
+            f"narrow: {first}:{first + length} is out of range for axis {axis} of shape {x.shape}"
         )
     low, high = [0] * x.ndim, list(x.shape)
     low[axis], high[axis] = first, first + length
@@ -259,7 +270,9 @@ def _narrowed(x: Tensor, axis: int, start: Tensor, length: int) -> Tensor:
     extent, length = x.shape[axis], whole_number("narrow: length", length)
     start = start.to(dtypes.int64)
     start = where(start < 0, start + extent, start)
-    message = f"narrow: {length} elements from start on do not fit axis {axis} of shape {x.shape}"
+    message = (
+        f"narrow: start is out of range for {length} elements along axis {axis} of shape {x.shape}"
+    )
     outside = (start < 0) | (start + length > extent) | (length < 0)
     current_engine().require(outside.to(dtypes.int64), message, ArgumentError)
     return take(x, start + iota(shape=(max(length, 0),), axis=0), axis=axis)
@@ -280,13 +293,16 @@ def roll(x: Tensor, shifts: int | Sequence[int], dim: int | Sequence[int] | None
     """
     given = shifts if isinstance(shifts, (list, tuple)) else (shifts,)
     if not given:
-        raise ArgumentError("roll: no shifts are given")
+        raise ArgumentError("roll: shifts is empty; give at least one")
     distances = [whole_number("roll: a shift", shift) for shift in given]
     several = tuple(dim) if isinstance(dim, (list, tuple)) else () if dim is None else (dim,)
     if not several and len(distances) == 1:
         return _rolled(x.reshape(-1), distances[0], 0).reshape(x.shape)
     if len(distances) != len(several):
-        raise ArgumentError(f"roll: {len(distances)} shifts for {len(several)} axes")
+        raise ArgumentError(
+            f"roll: shifts and dims must have the same length, got {len(distances)} and "
+            f"{len(several)}"
+        )
     for distance, axis in zip(distances, several, strict=True):
         x = _rolled(x, distance, own_axis_of(x, axis, "roll"))
     return x
@@ -342,11 +358,11 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     if not isinstance(tensors, (list, tuple)):
         raise ArgumentTypeError(f"cat: needs a list of tensors, got {described(tensors)}")
     if not tensors:
-        raise ArgumentError("cat: nothing to join; give at least one tensor")
+        raise ArgumentError("cat: nothing to concatenate; give at least one tensor")
     tensors = _without_empty(list(matched(*tensors)))
     axis = axis_of(tensors[0], dim, "cat")
     if not tensors[0].ndim:
-        raise ShapeError("cat: a number of shape () has no axis to join along; use stack")
+        raise ShapeError("cat: a tensor of shape () has no axis to concatenate along; use stack")
     return tensors[0] if len(tensors) == 1 else movement.concatenate(*tensors, axis=axis)
 
 
@@ -370,7 +386,9 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     shape = items[0].shape if items else ()
     for item in items[1:]:
         if item.shape != shape:
-            raise ShapeError(f"stack: shapes {shape} and {item.shape} differ")
+            raise ShapeError(
+                f"stack: all tensors must have the same shape, got {shape} and {item.shape}"
+            )
     if context.engine is EAGER and type(dim) is int and 0 <= dim < len(shape):
         joined = cat(items, dim)  # the new axis is the outer part of the joined one
         return reshape(joined, (*shape[:dim], len(items), *shape[dim:]))
@@ -401,11 +419,13 @@ def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Ten
     else:
         sizes = list(split_size)
     if sum(sizes) != extent:
-        raise ArgumentError(f"split: {sizes} do not add up to axis {axis} of shape {x.shape}")
+        raise ArgumentError(
+            f"split: sizes {sizes} do not add up to the extent of axis {axis} of shape {x.shape}"
+        )
     low, high, step, parts = [0] * x.ndim, list(x.shape), (1,) * x.ndim, []
     for size in sizes:
         if size < 0:
-            raise ArgumentError(f"split: an extent of {sizes} is negative")
+            raise ArgumentError(f"split: sizes must not be negative, got {sizes}")
         high[axis] = low[axis] + size
         parts.append(movement.slice_(x, start=tuple(low), stop=tuple(high), step=step))
         low[axis] = high[axis]

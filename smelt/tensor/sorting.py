@@ -115,7 +115,7 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
     if not x.ndim:  # PyTorch's answer, whatever k is
         return Sorted(x, argsort(x))
     if not 0 <= k <= x.shape[axis]:
-        raise ArgumentError(f"topk: there are no {k} elements along axis {dim} of {x.shape}")
+        raise ArgumentError(f"topk: k={k} is out of range for axis {dim} of shape {x.shape}")
     order = places_along(x, axis, largest, k)
     return Sorted(gather_known(x, dim, order), order)
 
@@ -139,7 +139,7 @@ def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         return median(x.reshape(-1), 0).values
     axis = axis_of(x, dim, "median")
     if x.ndim and not x.shape[axis]:
-        raise ShapeError(f"median: axis {axis} of {x.shape} has no elements")
+        raise ShapeError(f"median: axis {axis} of shape {x.shape} has no elements")
     row = x if x.ndim else x.reshape(1)
     order = argsort(row, axis)
     middle = (row.shape[axis] - 1) // 2
@@ -193,16 +193,20 @@ def quantile(
     """
     if interpolation not in INTERPOLATIONS:
         wanted = ", ".join(INTERPOLATIONS)
-        raise ArgumentError(f"quantile: interpolation is one of {wanted}, got {interpolation!r}")
+        raise ArgumentError(
+            f"quantile: interpolation must be one of {wanted}, got {interpolation!r}"
+        )
     x, places = floating(x), as_tensor(q).to(float64)
     if places.ndim > 1:
-        raise ShapeError(f"quantile: q is a number or (Q,), got shape {places.shape}")
+        raise ShapeError(
+            f"quantile: q must be a number or have shape (Q,), got shape {places.shape}"
+        )
     outside = "quantile: q must lie in [0, 1]"
     current_engine().require(~((places >= 0) & (places <= 1)), outside, ArgumentError, places)
     axis = 0 if dim is None else axis_of(x, dim, "quantile")
     row = x.reshape(-1) if dim is None or not x.ndim else x
     if not row.shape[axis]:
-        raise ShapeError(f"quantile: {x.shape} has no elements along axis {axis}")
+        raise ShapeError(f"quantile: axis {axis} of shape {x.shape} has no elements")
     found = _between(row.movedim(axis, -1), places.reshape(-1), interpolation)
     if keepdim:
         found = found.reshape((1,) * x.ndim + (-1,)) if dim is None else found.unsqueeze(axis)

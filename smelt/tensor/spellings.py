@@ -58,19 +58,19 @@ _INSTEAD = {
     "byte": "write dtype=",
     "chunksize": "write iterate_csv(path, batch_size=n)",
     "converters": "write table.with_columns({name: values})",
-    "index_col": "a Table has no index; the column is one like the others",
-    "keep_default_na": "write nulls=False where only an empty field has no value",
+    "index_col": "a Table has no index; the column is read like the others",
+    "keep_default_na": "write nulls=False if only an empty field is missing",
     "n_rows": "write read_csv(...)[:n], or iterate_csv for the first rows of a large file",
     "nrows": "write read_csv(...)[:n], or iterate_csv for the first rows of a large file",
-    "parse_dates": "dates stay text, as they stand in the file",
-    "try_parse_dates": "dates stay text, as they stand in the file",
-    "last_epoch": "load the schedule's state with load_state_dict to go on",
-    "proj_size": "put an nn.Linear behind the layer",
+    "parse_dates": "dates stay text, as in the file",
+    "try_parse_dates": "dates stay text, as in the file",
+    "last_epoch": "to resume, load the schedule's state with load_state_dict",
+    "proj_size": "put an nn.Linear after the layer",
     "reduce": "write reduction='none'",
     "return_indices": "write F.max_pool without it; torch's max_unpool has no counterpart",
     "quote_char": 'quotes are "; replace others in the text before',
     "quotechar": 'quotes are "; replace others in the text before',
-    "skipinitialspace": "strip texts afterwards, table.with_columns({name: values})",
+    "skipinitialspace": "strip the texts afterwards, by table.with_columns({name: values})",
     "scale_grad_by_freq": "scale the gradient with a hook on the weight",
     "size_average": "write reduction='mean' or reduction='sum'",
     "sparse": "gradients are dense; leave it out",
@@ -106,7 +106,8 @@ def _has_header(header: Any) -> bool:
     """Returns whether there is a header, for pandas' number of its line."""
     if header not in (None, 0, "infer"):
         raise ArgumentError(
-            f"header={header!r}: write skip_rows={header!r}, lines above the header"
+            f"header={header!r} is not supported: to skip the lines above the header, write "
+            f"skip_rows={header!r}"
         )
     return header is not None
 
@@ -191,8 +192,8 @@ class _Call:
         value = self.options.pop(keyword)
         if keyword == "out" and value is not None:
             raise ArgumentError(
-                f"{self.name}(out=...): tensors are values; write out = {self.name}(...), or "
-                f"out.copy_({self.name}(...)) for state"
+                f"{self.name}(out=...) is not supported: tensors are values; write out = "
+                f"{self.name}(...), or out.copy_({self.name}(...)) for state"
             )
         target = self._parameter(keyword)
         if target is not None:

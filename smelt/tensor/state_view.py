@@ -47,8 +47,8 @@ class StateView(Tensor):
         source = self._source
         if values.shape != source.shape:
             raise ShapeError(
-                f"x.data = y: {values.shape} does not fit into {source.shape}; a tensor keeps its "
-                "shape, so make a new one"
+                f"x.data = y: a tensor of shape {source.shape} keeps its shape, got "
+                f"{values.shape}; make a new tensor"
             )
         if values.dtype is source.dtype or values.is_traced or source.is_traced:
             self.copy_(values)

@@ -88,9 +88,9 @@ def _complete(shape: Shape, index: tuple[Any, ...]) -> list[Any]:
     used = sum(entry is not None and entry is not Ellipsis for entry in entries)
     dots = [position for position, entry in enumerate(entries) if entry is Ellipsis]
     if len(dots) > 1:
-        raise ArgumentError("index: only one ... may stand in an index")
+        raise ArgumentError("index: an index may contain only one ...")
     if used > len(shape):
-        raise BoundsError(f"index: {used} indices for a tensor of shape {shape}")
+        raise BoundsError(f"index: {used} indices are too many for a tensor of shape {shape}")
     check_masks(shape, index)
     position = dots[0] if dots else len(entries)
     return [*entries[:position], *[slice(None)] * (len(shape) - used), *entries[position + 1 :]]
@@ -109,7 +109,9 @@ def _expanded(entry: Any) -> list[Any]:
     try:
         array = np.asarray(entry)
     except ValueError as error:
-        raise ShapeError(f"index: a {type(entry).__name__} that is no array: {error}") from None
+        raise ShapeError(
+            f"index: the {type(entry).__name__} cannot be read as an array: {error}"
+        ) from None
     if array.dtype == np.bool_:
         return _places(array)
     return [array.astype(np.int64) if array.size == 0 or array.dtype.kind in "ui" else array]
@@ -118,7 +120,7 @@ def _expanded(entry: Any) -> list[Any]:
 def _places(mask: np.ndarray) -> list[Any]:
     if not mask.ndim:
         raise ShapeError(
-            "index: a mask of shape () chooses no elements; use smelt.where(mask, x, other)"
+            "index: a mask of shape () does not select elements; use smelt.where(mask, x, other)"
         )
     return list(np.nonzero(mask))
 
@@ -126,9 +128,10 @@ def _places(mask: np.ndarray) -> list[Any]:
 def _check_concrete_mask() -> None:
     if not isinstance(current_engine(), Eager):
         raise TraceError(
-            "index: how many elements a bool mask chooses is known only when the step runs. Keep "
-            "them all: smelt.where(mask, x, other) chooses by value, x.at[mask].set(value) changes "
-            "those of the mask, smelt.where(mask, x, 0).sum() / mask.sum() is their mean"
+            "index: how many elements a bool mask selects is known only when the step runs. Keep "
+            "all elements instead: smelt.where(mask, x, other) selects by value, "
+            "x.at[mask].set(value) changes the selected ones, smelt.where(mask, x, 0).sum() / "
+            "mask.sum() is their mean"
         )
 
 
@@ -141,7 +144,9 @@ def check_masks(shape: Shape, index: tuple[Any, ...]) -> None:
             continue
         mask = _mask_shape(entry)
         if mask is not None and shape[axis : axis + len(mask)] != mask:
-            raise ShapeError(f"index: a mask {mask} does not fit shape {shape}, axis {axis}")
+            raise ShapeError(
+                f"index: a mask of shape {mask} does not fit axis {axis} of shape {shape}"
+            )
         axis += _width(entry)
 
 
@@ -201,7 +206,7 @@ def _count(bounds: tuple[int, int, int]) -> int:
 
 
 def _rounding(entry: Any) -> str:
-    return "; write int(i), or i // n in the place of i / n" if isinstance(entry, float) else ""
+    return "; write int(i), or i // n instead of i / n" if isinstance(entry, float) else ""
 
 
 def shown(index: Any) -> str:

@@ -85,8 +85,8 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
         """The array or graph node behind the tensor; raises MovedError after donation."""
         if self._moved is not None:
             raise MovedError(
-                f"this tensor of shape {self.shape} was moved: its memory was given away at "
-                f"{self._moved}; use the step's result, or do not donate it"
+                f"this tensor of shape {self.shape} was donated: its memory was given away at "
+                f"{self._moved}; use the result of that step, or do not donate the tensor"
             )
         return self._data
 
@@ -225,7 +225,7 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
     def __index__(self) -> int:
         number = self._number("int()")
         if self.dtype.kind != "int":
-            raise DTypeError(f"only an integer tensor can be an index, this is {self.dtype.name}")
+            raise DTypeError(f"only an integer tensor can be an index, got {self.dtype.name}")
         return int(number)
 
     def __bool__(self) -> bool:
@@ -259,7 +259,7 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
         except ValueError as error:
             if isinstance(error, ShapeError):
                 raise
-            raise ArgumentError(f"format of a {self.dtype.name} as {spec!r}: {error}") from None
+            raise ArgumentError(f"format {spec!r} of a {self.dtype.name}: {error}") from None
 
     def __str__(self) -> str:
         if self.is_traced:
@@ -284,7 +284,7 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
         self.check_concrete("copying or pickling")
         if self.tape_entry is not None:
             raise GradientError(
-                "only a tensor that was not computed can be copied or pickled; detach() it"
+                "a tensor with a history cannot be copied or pickled; detach() it first"
             )
         gradient = self.grad.detach() if self.grad is not None else None
         return rebuilt, (type(self), self.stored, self.dtype, self.requires_grad, gradient)
@@ -322,9 +322,9 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Sets whether gradients are computed for this tensor; returns the tensor itself."""
         if requires_grad and not self.dtype.is_float:
-            raise DTypeError(f"only float tensors have gradients, this is {self.dtype.name}")
+            raise DTypeError(f"only float tensors have gradients, got {self.dtype.name}")
         if not requires_grad and self.tape_entry is not None:
-            raise GradientError("a computed tensor cannot stop needing its gradient; detach() it")
+            raise GradientError("a computed tensor keeps requires_grad=True; use x.detach()")
         self.requires_grad = requires_grad
         return self
 
@@ -357,7 +357,7 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
     def _check_has_gradient(self, what: str) -> None:
         if not self.requires_grad:
             raise GradientError(
-                f"{what}: a tensor of shape {self.shape} that does not require a gradient has none"
+                f"{what}: this tensor {self.shape} requires no gradient; use requires_grad_() first"
             )
 
     @checked
@@ -398,13 +398,13 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
         if value.shape != self.shape and _spreads_over(value.shape, self.shape):
             value = value.expand(self.shape)
         if self.tape_entry is not None:
-            raise GradientError("copy_ into a computed tensor would falsify its gradient")
+            raise GradientError("copy_ into a computed tensor would make its gradient wrong")
         if self.requires_grad and context.grad_enabled:
             raise GradientError(
-                "copy_ into a tensor that requires a gradient; do it under smelt.no_grad()"
+                "copy_ into a tensor that requires a gradient is only allowed under smelt.no_grad()"
             )
         if value.shape != self.shape:
-            raise ShapeError(f"copy_: {value.shape} does not fit into {self.shape}")
+            raise ShapeError(f"copy_: {value.shape} does not broadcast to {self.shape}")
         if isinstance(self._data, np.ndarray) and not self._data.flags.writeable:
             raise ArgumentError(
                 "copy_ into memory that is shared with NumPy; smelt.tensor(array) makes a copy"
@@ -437,12 +437,12 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
         if KINDS.index(result.dtype.kind) > KINDS.index(self.dtype.kind):
             raise DTypeError(
                 f"{what}: the result is {result.dtype.name} and does not fit into the "
-                f"{self.dtype.name} tensor that it changes; make a new tensor of it"
+                f"{self.dtype.name} tensor that is changed in place; make a new tensor instead"
             )
         if result.shape != self.shape:
             raise ShapeError(
                 f"{what}: the result has shape {result.shape} and does not fit into the tensor "
-                f"of shape {self.shape} that it changes"
+                f"of shape {self.shape} that is changed in place; make a new tensor instead"
             )
 
     def replace_storage(self, array: np.ndarray, dtype: DType) -> None:

@@ -1,7 +1,8 @@
-"""How an operation meets its operands, eagerly or in a trace, and the entry it leaves on the tape.
+"""Applying an operation to its operands, eagerly or in a trace, and recording it on the tape.
 
-`apply` checks the operands, asks the current engine for the result, and keeps a `TapeEntry` when a
-gradient may be wanted. `Tensor` lies above: it says who it is with `install` when it is imported.
+`apply` checks the operands, asks the current engine for the result, and records a `TapeEntry` if a
+gradient may be needed. `Tensor` is defined above this folder: it registers itself with `install`
+when it is imported.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _Tensor: type[Tensor]
 
 
 def install(tensor: type[Tensor]) -> None:
-    """Names the class of tensors; `smelt.tensor` calls this once."""
+    """Registers the class of tensors; `smelt.tensor` calls this once."""
     global _Tensor
     _Tensor = tensor
 
@@ -43,7 +44,7 @@ def is_tensor(value: Any) -> TypeGuard[Tensor]:
 
 
 def tensor_of(data: Data, dtype: DType) -> Tensor:
-    """Returns a tensor that holds `data`, an array as stored or what a trace has in its place."""
+    """Returns a tensor that holds `data`: an array as stored, or a trace's stand-in for one."""
     return _Tensor(data, dtype)
 
 
@@ -73,26 +74,26 @@ def as_tensor(value: Any, dtype: DType | None = None) -> Tensor:
 
 
 def _uneven(value: Any) -> str:
-    """Returns what keeps the parts of a list or tuple from being one array."""
+    """Returns the reason why the parts of a list or tuple do not form one array."""
     shapes = [getattr(part, "shape", None) for part in value]
     if None in shapes or len(shapes) < 2:
-        return "lists in it differ in length"
+        return "the lists in it differ in length"
     shown = ", ".join(map(str, shapes[:4])) + (", ..." if len(shapes) > 4 else "")
     return (
-        f"what it holds has different shapes, {shown}; take one of them (a recurrent layer gives "
-        "(output, state)), or pad or cut them"
+        f"its elements have different shapes, {shown}; take one of them (a recurrent layer returns "
+        "(output, state)), or pad or cut them to one shape"
     )
 
 
 def repeated(number: bool | int | float, shape: tuple[int, ...], dtype: DType) -> Tensor:
-    """Returns a constant of one number in every element."""
+    """Returns a constant tensor with one number in every element."""
     constant = as_tensor(number, dtype)
     return constant.broadcast_to(shape) if shape else constant
 
 
 def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tensor:
-    """Applies a primitive: check, compute or record, keep a tape entry. Numbers take the tensors'
-    dtype.
+    """Applies a primitive: checks its operands, computes or records it, adds a tape entry. Python
+    numbers take the tensors' dtype.
     """
     tensors = operands
     for operand in operands:
@@ -125,12 +126,12 @@ def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tens
 
 
 def apply_directly(op: Elementwise, a: Any, b: Any = None) -> Tensor | None:
-    """Applies an elementwise operation where there is nothing to decide: eagerly, on one or two
-    tensors of a dtype in which it computes, or one and a number that takes this dtype. None where
-    it is not so.
+    """Applies an elementwise operation by a fast path: eagerly, on one or two tensors of one dtype
+    in which the operation computes, or a tensor and a number that takes its dtype. Returns None in
+    all other cases.
 
-    NumPy checks the shapes. The result is that of `promoted`, after a fraction of its time, which
-    is what an operation on few elements costs.
+    NumPy checks the shapes. The result equals that of `promoted`, whose overhead would dominate an
+    operation on few elements.
     """
     if context.engine is not EAGER:
         return None
@@ -151,7 +152,7 @@ def apply_directly(op: Elementwise, a: Any, b: Any = None) -> Tensor | None:
     try:
         data = quietly(op.numpy, x, y) if op.arity == 2 else quietly(op.numpy, x)
     except ValueError:
-        return None  # the checks of the operation say what is wrong with the shapes
+        return None  # the slow path raises an error about the shapes
     if op.to_bool:
         return _Tensor(asarray(data), bool_)
     storage = dtype.storage
@@ -166,8 +167,8 @@ def apply_directly(op: Elementwise, a: Any, b: Any = None) -> Tensor | None:
 
 
 def alike(a: Any, b: Any) -> tuple[Tensor, Tensor] | None:
-    """Returns two operands as tensors of one dtype where there is nothing to decide: they are, or
-    one is a number that takes the other's dtype. None where it is not so.
+    """Returns two operands as tensors if they have one dtype, or one is a number that takes the
+    other's dtype. Returns None in all other cases.
     """
     if isinstance(a, _Tensor):
         if isinstance(b, _Tensor):
@@ -181,8 +182,8 @@ def alike(a: Any, b: Any) -> tuple[Tensor, Tensor] | None:
 
 
 def _constant(number: Any, dtype: DType) -> Tensor | None:
-    """Returns a number of Python's in a dtype that it leaves as it is; None for anything else, also
-    for one that the dtype does not have.
+    """Returns a Python number as a tensor, if it does not change the dtype and fits into it; else
+    None.
     """
     key = type(number), dtype
     if key not in _WEAK:
@@ -190,7 +191,7 @@ def _constant(number: Any, dtype: DType) -> Tensor | None:
     known = _constants.get((number, key)) if number else None
     if known is None:
         if not dtype.is_float and number.bit_length() >= 8 * dtype.itemsize:
-            return None  # but for the lowest number, which takes the long way, it does not fit
+            return None  # does not fit, or is the lowest number, which takes the slow path
         known = as_tensor(number, dtype)
         if number and number == number:  # 0.0 equals -0.0, and nan does not equal itself
             known.stored.flags.writeable = False
@@ -214,10 +215,10 @@ _WEAK = {
 
 
 class TapeEntry:
-    """How a tensor was made: what the walks of differentiation need to know of one operation.
+    """How a tensor was made: what reverse and forward walk need to know about one operation.
 
-    `sequence_number` grows from one operation to the next. `origin` is known where somebody may ask
-    for it: in a trace, and with `check_nan`.
+    `sequence_number` increases with every operation. `origin` is only known where it may be needed:
+    in a trace, and with `check_nan`.
     """
 
     origin: Origin | None = None
@@ -237,7 +238,7 @@ class TapeEntry:
 
 
 class LocatedEntry(TapeEntry):
-    """An entry that knows its line and module; `data` is that of the result."""
+    """An entry that knows its line and module; `data` is the data of the result."""
 
     __slots__ = ("origin",)
 
@@ -245,7 +246,7 @@ class LocatedEntry(TapeEntry):
         self, op: Op, inputs: tuple[Tensor, ...], attributes: dict[str, Any], data: Data
     ) -> None:
         super().__init__(op, inputs, attributes)
-        # of a node, its own
+        # a node has an origin of its own
         self.origin: Origin | None = getattr(data, "origin", None) or current_origin()
 
 
@@ -253,5 +254,5 @@ _sequence_numbers = itertools.count()
 
 
 def tape_mark() -> int:
-    """Returns a number above that of every tape entry so far, and at most that of later ones."""
+    """Returns a number above those of all tape entries so far, and below those of later ones."""
     return next(_sequence_numbers)

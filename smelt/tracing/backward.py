@@ -1,4 +1,4 @@
-"""`backward`: gradients of what was computed, added to `.grad` of what it was computed from."""
+"""`backward`: adds the gradient of a tensor to `.grad` of the leaves that it was computed from."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def backward(loss: Tensor, gradient: Tensor | None = None, create_graph: bool = 
     current_engine().lift(loss)  # raises for a loss that has left its trace
     if not loss.requires_grad:
         raise GradientError(
-            "backward: this tensor was not computed from anything that requires a gradient; "
-            "use requires_grad_() on an input, and do not compute it under no_grad(). What a "
-            "compiled training step returns has no history: call backward() inside the step"
+            "backward: this tensor was not computed from anything that requires a gradient; call "
+            "requires_grad_() on an input, and do not compute the tensor under no_grad(). The "
+            "result of a compiled training step has no history: call backward() inside the step"
         )
     with enable_grad() if create_graph else no_grad():
         order = tape_of((loss,))
@@ -46,14 +46,18 @@ def backward(loss: Tensor, gradient: Tensor | None = None, create_graph: bool = 
 
 
 def seed(output: Tensor, gradient: Tensor | None, what: str = "backward") -> Tensor:
-    """Returns the gradient that a walk starts with; `what` is the function that errors name."""
+    """Returns the gradient that a walk starts with; `what` is the function named in errors."""
     if gradient is None:
         if output.size != 1:
             raise ShapeError(
-                f"{what}: the loss must be one number, got shape {output.shape}; sum it"
+                f"{what}: the loss must be one number, got shape {output.shape}; reduce it with "
+                ".mean() or .sum()"
             )
         return repeated(1, output.shape, output.dtype)
     gradient = as_tensor(gradient, output.dtype)
     if gradient.shape != output.shape:
-        raise ShapeError(f"{what}: gradient {gradient.shape} for a result {output.shape}")
+        raise ShapeError(
+            f"{what}: the gradient must have the shape of the result, {output.shape}, got "
+            f"{gradient.shape}"
+        )
     return gradient.to(output.dtype)

@@ -1,11 +1,10 @@
-"""Births: where a nan or an infinity comes from.
+"""Births: which operation made a nan or an infinity.
 
-Whoever computes operation after operation, by NumPy, shows each result to a `Births`. A result that
-is finite has nothing to tell. Of any other it is asked what its numbers come from: from an operand
-whose own birth is known, from the operation itself, or from what the program was given. An infinity
-that the program was given (a mask's -inf, the padding of a maximum) is meant and has no birth, and
-what an operation turns into finite numbers again is forgotten with it, such as log(0) on the side
-that `where` does not choose.
+An engine that computes one operation after another, in NumPy, passes each result to a `Births`. If
+a result is not finite, its nan or infinity came from an operand whose birth is known, from the
+operation itself, or from the program's inputs. Infinities among the inputs (a mask's -inf, the
+padding of a maximum) are intended and have no birth. A birth is forgotten when an operation makes
+finite numbers of it again, as when `where` does not select a log(0).
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ Values = tuple[np.ndarray, DType]  # as stored
 
 @dataclass(frozen=True, slots=True)
 class Birth:
-    """Where a number that is not finite was made; the first of several has the lowest number."""
+    """Where a nan or an infinity was made; births are numbered in order."""
 
     number: int
-    what: str  # a sentence, and a line for each operand
+    what: str  # a sentence, then a line for each operand
     origin: Origin
 
     def error(self, reached: str) -> NumericsError:
-        """Returns the error that says so; `reached` is where the number has come to."""
+        """Returns the error to raise; `reached` says where the number arrived."""
         lines = [self.what, f"  it reached {reached}"]
         if self.origin.derivative:
             lines.append(f"  in {self.origin.derivative}")
@@ -51,21 +50,21 @@ class Birth:
 
 
 class Births:
-    """The births of the arrays that exist at present."""
+    """The births of the arrays that are alive."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[weakref.ref[np.ndarray], Birth]] = {}
         self._numbers = itertools.count()
 
     def of(self, array: Any) -> Birth | None:
-        """Returns where numbers of this array that are not finite were made, if that is known."""
+        """Returns where the nans or infinities in this array were made, if that is known."""
         found = self._known.get(id(array))
         return None if found is None else found[1]
 
     def keep(self, array: np.ndarray, birth: Birth | None) -> None:
-        """Remembers the birth of an array for as long as it lives; forgets it where there is none.
+        """Remembers the birth of an array for as long as it lives; None forgets it.
 
-        An array has another birth when its memory got new contents.
+        It is called again when the array gets new contents.
         """
         key = id(array)
         if birth is None:
@@ -81,7 +80,7 @@ class Births:
             self.keep(part, birth)
 
     def given(self, array: np.ndarray, dtype: DType, name: str) -> None:
-        """Notes a value that the program starts with; a nan in it comes in with it."""
+        """Notes a value that the program starts with; a nan in it has its birth there."""
         if dtype.is_float and np.isnan(decode(array, dtype)).any():
             what = f"a nan came in with {name}: {summary(array, dtype)}"
             self.keep(array, Birth(next(self._numbers), what, Origin()))
@@ -94,7 +93,7 @@ class Births:
         result: Values,
         origin: Origin,
     ) -> None:
-        """Finds the birth of an operation's result, if numbers in it are not finite."""
+        """Finds the birth of an operation's result, if it is not finite."""
         if is_finite(*result):
             return
         arrays = [array for array, _ in operands]
@@ -123,9 +122,9 @@ class Births:
     def _own(
         self, op: Op, operands: Sequence[Values], attributes: dict[str, Any], result: Values
     ) -> str | None:
-        """Returns what is to be said if the operation itself made a nan or an infinity.
+        """Returns the message if the operation itself made a nan or an infinity.
 
-        None: it hands on infinities that it was given.
+        None means that it passes on infinities that it was given.
         """
         made = _computed(op, [_finite(values) for values in operands], attributes)
         if not is_finite(made, result[1]):
@@ -141,7 +140,7 @@ class Births:
 
 
 def is_finite(array: np.ndarray, dtype: DType) -> bool:
-    """Returns whether all numbers of an array, as stored, are finite; integers are."""
+    """Returns whether all numbers of an array, as stored, are finite; integers always are."""
     if not array.ndim and dtype is not bfloat16:
         return math.isfinite(array)
     return not dtype.is_float or bool(np.isfinite(decode(array, dtype)).all())
@@ -162,7 +161,7 @@ def summary(array: np.ndarray, dtype: DType) -> str:
 
 
 def _sentence(op: Op, operands: Sequence[Values], numbers: np.ndarray, of: str) -> str:
-    """Returns what was made and of what, with a line for each operand."""
+    """Returns the message: what was made from what, with a line for each operand."""
     bad = ~np.isfinite(numbers)
     kinds = [name for name, count in _counts(numbers).items() if count]
     size = "1 number" if bad.size == 1 else f"{bad.size} numbers"
@@ -174,7 +173,7 @@ def _sentence(op: Op, operands: Sequence[Values], numbers: np.ndarray, of: str) 
 
 
 def _counts(numbers: np.ndarray) -> dict[str, int]:
-    """Returns how many numbers of each kind that is not finite there are."""
+    """Returns the number of nans, infinities and negative infinities."""
     return {
         "nan": int(np.isnan(numbers).sum()),
         "inf": int((numbers == np.inf).sum()),
@@ -185,7 +184,7 @@ def _counts(numbers: np.ndarray) -> dict[str, int]:
 def _changes(
     op: Op, operands: Sequence[Values], attributes: dict[str, Any], result: Values, which: int
 ) -> bool:
-    """Returns whether the result would be another one if an operand were finite."""
+    """Returns whether the result would be different if one operand were finite."""
     changed = [_finite(x) if k == which else x for k, x in enumerate(operands)]
     made = decode(_computed(op, changed, attributes), result[1])
     return not np.array_equal(made, decode(*result), equal_nan=True)
@@ -213,7 +212,7 @@ def _computed(op: Op, operands: Sequence[Values], attributes: dict[str, Any]) ->
 
 
 _ADVICE = (
-    "  keep the operands away from there: clamp them, or add a small number to what is divided by "
-    "or under a root or a logarithm; if they grew from step to step, lower the learning rate or "
-    "clip the gradient"
+    "  keep the operands out of this range: clamp them, or add a small number to a divisor or to "
+    "the argument of a root or a logarithm; if they grew from step to step, lower the learning "
+    "rate or clip the gradient"
 )

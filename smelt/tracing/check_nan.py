@@ -1,10 +1,9 @@
-"""Checked eager execution: what `smelt.settings(check_nan=True)` makes of eager code.
+"""Checked eager execution: eager code under `smelt.settings(check_nan=True)`.
 
-`CheckedEager` stands in the place of the eager engine while the switch is on, so that nothing is
-asked anywhere while it is off. It computes as that one does and shows each result to `Births`. It
-raises where a number that should not be there reaches somebody: a state, a `.grad`, the loss of a
-backward pass, Python. Until then it may still disappear, as on the side that `where` does not
-choose.
+`CheckedEager` replaces the eager engine while the switch is on, so that nothing is checked while it
+is off. It computes in the same way and passes each result to `Births`. It raises only when a nan or
+an unexpected infinity arrives somewhere: in a state, a `.grad`, the loss of a backward pass, or
+Python. Until then it may still disappear, as where `where` selects the other side.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class CheckedEager(Eager):
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
     ) -> np.ndarray:
-        """Returns the NumPy value, and remembers where it is not finite."""
+        """Returns the NumPy value, and finds its birth if it is not finite."""
         result = super().evaluate(op, operands, attributes, kind)
         if not is_finite(result, kind.dtype):
             given = [(operand.stored, operand.dtype) for operand in operands]
@@ -40,27 +39,27 @@ class CheckedEager(Eager):
         return result
 
     def assign(self, target: Tensor, value: Tensor) -> None:
-        """Overwrites the array with what is not known to be wrong."""
+        """Overwrites the array, after a check of the new contents."""
         self.check(value, f"the new contents of a state of shape {target.shape}")
         super().assign(target, value)
         self.births.keep(target.stored, None)
 
     def note_value(self, tensor: Tensor, what: str) -> None:
-        """Raises where Python would see a number that should not be there."""
+        """Raises if Python would see a nan or an unexpected infinity."""
         self.check(tensor, what)
 
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
-        """Raises where a gradient is left that should not be there."""
+        """Raises for a `.grad` with a nan or an unexpected infinity."""
         if value is not None:
             self.check(value, f"the gradient of a tensor of shape {tensor.shape}")
 
     def note_delivered(self, tensors: Sequence[Tensor], what: str) -> None:
-        """Raises for a result, or the loss of a backward pass, that should not be there."""
+        """Raises for a result, or the loss of a backward pass, that is not finite but should be."""
         for tensor in tensors:
             self.check(tensor, what)
 
     def check(self, tensor: Tensor, reached: str) -> None:
-        """Raises NumericsError if numbers of a tensor were made that should not be there."""
+        """Raises NumericsError if a tensor has a nan or an infinity that an operation made."""
         birth = self.births.of(tensor._data)
         if birth is not None:
             raise birth.error(reached)

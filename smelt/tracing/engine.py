@@ -1,7 +1,7 @@
-"""Engine: who computes the result of an operation, at once or by recording it in a graph.
+"""Engine: what computes the result of an operation, at once or by recording it in a graph.
 
-Which engine is current depends on the context alone (a thread is tracing or it is not), never on
-the operands. What interrupts a trace in its own thread does not see the trace's engine.
+Which engine is current depends only on the context (whether this thread is tracing), never on the
+operands. Code that interrupts a trace in its own thread does not see the trace's engine.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class Symbol(Protocol):
-    """What a tensor without numbers of its own holds: a graph node, or a batch inside `vmap`."""
+    """What a tensor without a value holds: a graph node, or a batch inside `vmap`."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -41,16 +41,16 @@ class Symbol(Protocol):
 
     @property
     def leak(self) -> str:
-        """What to say when the tensor is used outside of what it belongs to."""
+        """The error text for a tensor that is used outside its trace or `vmap`."""
 
 
 Data = np.ndarray | Symbol
 
 
 class Engine:
-    """Whoever computes. What only a trace has to know (`note_*`) is ignored unless overridden."""
+    """Computes operations. The `note_*` methods inform a trace; by default they do nothing."""
 
-    writes_graph = False  # whether operations are written down, for a step that runs later
+    writes_graph = False  # whether operations are recorded, for a step that runs later
     outer: Engine | None = None  # the engine around this one
 
     def evaluate(
@@ -78,10 +78,10 @@ class Engine:
         error: type[errors.SmeltError],
         values: Tensor | None = None,
     ) -> None:
-        """Raises before anything else happens when `violations` (int64, shape ()) is not 0.
+        """Raises `error`, before anything else happens, if `violations` (int64, ()) is not 0.
 
-        With `values` it marks (bool, of their shape) those of them that may not be, and the message
-        names the first.
+        With `values`, `violations` is a bool of their shape that marks the invalid ones, and the
+        message names the first.
         """
         raise NotImplementedError
 
@@ -90,36 +90,36 @@ class Engine:
         return tensor.stored
 
     def holds(self, data: Data) -> bool:
-        """Returns whether the data of a tensor belong to this engine, and end with it."""
+        """Returns whether the data of a tensor belongs to this engine, and ends with it."""
         return False
 
     def note_value(self, tensor: Tensor, what: str) -> None:
-        """Is told that Python looks at the value of a concrete tensor."""
+        """Notes that Python reads the value of a concrete tensor."""
 
     def note_refusal(self, error: errors.TraceError) -> None:
-        """Is told that Python is refused a value, which decides where the code goes on."""
+        """Notes that Python asked for a value in vain, on which its control flow may depend."""
 
     def note_array(self, array: np.ndarray) -> None:
-        """Is told that a NumPy array is used as it is now."""
+        """Notes that a NumPy array is used with its current contents."""
 
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
-        """Is told that the `.grad` of a tensor is about to be replaced."""
+        """Notes that the `.grad` of a tensor is about to be replaced."""
 
     def note_gradient_read(self, tensor: Tensor) -> None:
-        """Is told that the `.grad` of a tensor is read."""
+        """Notes that the `.grad` of a tensor is read."""
 
     def note_computed_again(self, data: Data) -> None:
-        """Is told that something is computed again for its gradient, rather than kept."""
+        """Notes that something is recomputed for its gradient, rather than saved."""
 
     def note_delivered(self, tensors: Sequence[Tensor], what: str) -> None:
-        """Is told what a step returns, or what is about to be differentiated backward."""
+        """Notes what a step returns, or what is about to be differentiated in reverse mode."""
 
     def note_module(self, module: Any) -> None:
-        """Is told of a module or optimizer whose settings the computation depends on."""
+        """Notes a module or optimizer on whose settings the computation depends."""
 
 
 class NestedEngine(Engine):
-    """An engine inside another one, which is told what this one does not handle."""
+    """An engine inside another one, to which it passes what it does not handle itself."""
 
     outer: Engine
 
@@ -172,7 +172,7 @@ class Eager(Engine):
     ) -> np.ndarray:
         """Returns the NumPy value."""
         arrays = [array_of(operand) for operand in operands]
-        if op.is_movement:  # nothing is computed that NumPy could warn of
+        if op.is_movement:  # no arithmetic that NumPy could warn about
             data = op.value(*arrays, **attributes)
         else:
             data = quietly(op.value, *arrays, **attributes)
@@ -207,19 +207,18 @@ class Eager(Engine):
             raise error(message + found)
 
 
-_quiet: list[contextvars.Context] = []  # contexts that no call uses now
+_quiet: list[contextvars.Context] = []  # contexts that no call is using
 
 
 def quietly(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
-    """Calls a function within which NumPy does not warn: inf and nan are results, as in compiled
-    code.
+    """Calls a function with NumPy's warnings off: inf and nan are results, as in compiled code.
 
-    What NumPy says elsewhere is the user's affair. `np.errstate` does the same in ten times the
-    time of a small sum; here the state is set once, in contexts that calls take turns to use. A
-    call within a call (of a signal handler, of a finalizer) has a context of its own.
+    NumPy's settings outside are the user's and stay as they are. `np.errstate` would do the same,
+    but takes ten times as long as a small sum; here the state is set once, in contexts that calls
+    reuse. A nested call (of a signal handler, of a finalizer) has its own context.
     """
     try:
-        quiet = _quiet.pop()  # at once: nobody else gets the same one
+        quiet = _quiet.pop()  # atomic: no other call gets the same one
     except IndexError:
         quiet = contextvars.Context()
         quiet.run(np.seterr, all="ignore")
@@ -229,7 +228,7 @@ def quietly(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
 
 
 def array_of(tensor: Tensor) -> np.ndarray:
-    """Returns the array of a tensor; raises TraceError for one that has left its trace."""
+    """Returns the array of a tensor; raises TraceError for one used outside its trace."""
     data = tensor.stored
     if not isinstance(data, np.ndarray):
         raise errors.TraceError(data.leak)
@@ -240,31 +239,31 @@ EAGER = Eager()
 
 
 class _Context(threading.local):
-    """What holds for the running thread."""
+    """The state of the running thread."""
 
     engine: Engine = EAGER
     began: Began | None = None  # where `engine` became the current one, unless it is EAGER
     grad_enabled: bool = True
-    generator: Any = None  # the default one of this thread, where it has one of its own
-    rows: Any = None  # a `random.Rows`, where samples are a part of a larger batch
-    ends: int = 0  # how often a dependence may have ended by itself: in a derivative, an empty loop
+    generator: Any = None  # this thread's own default generator, if it has one
+    rows: Any = None  # a `random.Rows`, if the samples are a part of a larger batch
+    ends: int = 0  # counts what may end a dependence legitimately: a derivative, an empty loop
 
 
 context: Final = _Context()
 
 
 def current_engine() -> Engine:
-    """Returns the engine that computes what the running code asks for.
+    """Returns the engine of the running code.
 
-    A signal handler or a finalizer that interrupts a trace is no part of it, and computes at once.
+    A signal handler or a finalizer that interrupts a trace is not part of it: it runs eagerly.
     """
     began = context.began
     return context.engine if began is None or not began.is_interrupted() else EAGER
 
 
 def _check_nan(is_on: bool) -> Change:
-    """Puts the checked engine in the place of the eager one, or takes it away; a trace, and whoever
-    else computes in this thread, goes on.
+    """Replaces the eager engine by the checked one, or back; a trace, or any other engine of this
+    thread, stays.
     """
     from smelt.tracing.check_nan import CheckedEager  # loaded when it is needed
 
@@ -277,8 +276,8 @@ follow("check_nan", _check_nan)
 
 
 def in_place_of_eager(engine: Eager) -> AbstractContextManager[None]:
-    """Within the block an engine that computes at once stands in the place of the present one, if
-    that does too; a trace goes on.
+    """Within the block, an eager engine replaces the current one, if that is eager, too; a trace
+    continues.
     """
     return Block(context, engine=engine) if isinstance(context.engine, Eager) else nullcontext()
 
@@ -305,7 +304,9 @@ class set_grad_enabled(Block):
 
     def __init__(self, mode: bool) -> None:
         if not isinstance(mode, (bool, np.bool_)):
-            raise errors.ArgumentTypeError(f"set_grad_enabled: give True or False, got {mode!r}")
+            raise errors.ArgumentTypeError(
+                f"set_grad_enabled: mode must be True or False, got {mode!r}"
+            )
         super().__init__(context, grad_enabled=bool(mode))
         self._before = context.grad_enabled
         context.grad_enabled = bool(mode)
@@ -338,14 +339,14 @@ class using(Block):
 
 
 def literal_array(value: Any, dtype: DType | None = None) -> tuple[np.ndarray, DType]:
-    """Returns a value's array, as stored, and dtype.
+    """Returns a value's array, as stored, and its dtype.
 
-    Without `dtype` NumPy's numbers and arrays keep their own; Python's floats are float32, ints
+    Without `dtype`, NumPy's numbers and arrays keep their own; Python floats become float32, ints
     int64.
 
     Raises:
         ArgumentError: the value is a masked array in which something is masked.
-        DTypeError: the value is not of real numbers, or they do not fit the dtype.
+        DTypeError: the value does not consist of real numbers, or they do not fit the dtype.
     """
     array = np.asarray(value)
     if array.dtype.kind == "O" and dtype is not None and dtype.is_float:
@@ -364,13 +365,13 @@ def literal_array(value: Any, dtype: DType | None = None) -> tuple[np.ndarray, D
 def _masked(value: Any) -> errors.ArgumentError:
     return errors.ArgumentError(
         f"cannot make a tensor of a {type(value).__name__} in which {np.sum(value.mask)} of "
-        f"{value.size} elements are masked: tensors have no masks; give array.filled(number), and "
-        "the mask as a tensor of its own"
+        f"{value.size} elements are masked: tensors have no masks; pass array.filled(number), and "
+        "the mask as a separate tensor"
     )
 
 
 def _large_integers(array: np.ndarray) -> np.ndarray:
-    """Returns numbers among which some are beyond int64 as floats, if they are such numbers."""
+    """Returns an array of Python numbers, some of them beyond int64, as floats."""
     if not all(isinstance(part, (int, float)) for part in array.flat):
         return array
     try:
@@ -382,13 +383,15 @@ def _large_integers(array: np.ndarray) -> np.ndarray:
 def _no_numbers(value: Any, array: np.ndarray) -> errors.DTypeError:
     if array.dtype.kind == "c":
         return errors.DTypeError(
-            f"dtype {array.dtype} is not supported: Smelt has real numbers only; give x.real and "
+            f"dtype {array.dtype} is not supported: Smelt has only real numbers; pass x.real and "
             "x.imag"
         )
     if array.dtype.kind == "O" and all(isinstance(part, (int, float)) for part in array.flat):
         largest = max((part for part in array.flat if isinstance(part, int)), key=abs, default=0)
         if abs(largest) >= 2**63:
-            return errors.DTypeError(f"the number {largest} does not fit any integer dtype")
+            return errors.DTypeError(
+                f"the number {largest} does not fit any integer dtype; write it as a float"
+            )
     name = called_function("")
     hint = "; does a function, such as forward(), end without a return?" if value is None else ""
     return errors.DTypeError(
@@ -399,23 +402,23 @@ def _no_numbers(value: Any, array: np.ndarray) -> errors.DTypeError:
 
 
 def _held(value: Any, array: np.ndarray) -> str:
-    """Returns what an array or a collection holds in the place of numbers, and what to write."""
+    """Returns what an array or a collection holds instead of numbers, and what to write."""
     if not array.ndim or not array.size:
         return ""
     if array.dtype.kind == "M":
-        return " of dates (write (dates - first) / numpy.timedelta64(1, 'D') for days)"
+        return " of dates (for days, write (dates - first) / numpy.timedelta64(1, 'D'))"
     other = next((part for part in array.flat if not isinstance(part, (int, float))), None)
     if array.dtype.kind == "O" and all(isinstance(part, (int, float)) for part in array.flat):
-        return " of Python's objects (write array.astype(numpy.float32), or numpy.int64)"
+        return " of Python objects (write array.astype(numpy.float32), or numpy.int64)"
     if other is None or type(other).__name__ in ("NAType", "NaTType"):
-        return " with values missing (fill them in; numpy.array(values, float) makes them nan)"
+        return " with missing values (fill them in; numpy.array(values, float) makes them nan)"
     shown = other.item() if isinstance(other, np.generic) else other
-    table = " (as_table takes columns of several kinds)" if hasattr(value, "columns") else ""
+    table = " (as_table takes columns of different types)" if hasattr(value, "columns") else ""
     return f" that holds {shown!r}{table}"
 
 
 def _check_range(array: np.ndarray, dtype: DType) -> None:
-    """Raises DTypeError for a number that an integer dtype does not have."""
+    """Raises DTypeError for a number outside the range of an integer dtype."""
     if array.dtype.kind not in "iuf" or array.dtype == dtype.storage:
         return
     limits = np.iinfo(dtype.storage)
@@ -427,28 +430,28 @@ def _check_range(array: np.ndarray, dtype: DType) -> None:
         number = array[~inside].flat[0] if array.ndim else array[()]
         raise errors.DTypeError(
             f"the number {number} does not fit {dtype.name}, which holds {limits.min} to "
-            f"{limits.max}; give another dtype"
+            f"{limits.max}; use another dtype"
         )
 
 
 def weak_dtype(value: Any) -> DType | None:
-    """Returns what Python numbers, and nested lists of them, count as: bool, int64 or float32.
+    """Returns the dtype of Python numbers, and of nested lists of them: bool, int64 or float32.
 
-    None for NumPy's numbers and arrays, for tensors, and for lists that hold any of them: these
-    have a dtype of their own.
+    None for NumPy's numbers and arrays, for tensors, and for lists that contain any of them: these
+    have their own dtype.
     """
     dtype, is_weak = _element_dtype(value)
     return dtype if is_weak else None
 
 
 def _element_dtype(value: Any) -> tuple[DType, bool]:
-    """Returns the dtype of what is given as data, and whether Python numbers alone decide it."""
+    """Returns the dtype of given data, and whether only Python numbers determine it."""
     if isinstance(value, (list, tuple)):
         return _common_element_dtype(value)
     own = getattr(value, "dtype", None)  # of NumPy's numbers and arrays, and of tensors
     if isinstance(own, (DType, np.dtype)):
         return as_dtype(own), False
-    if own is not None:  # of pandas or polars, whose values NumPy reads
+    if own is not None:  # from pandas or polars, whose values NumPy can read
         return as_dtype(np.asarray(value).dtype), False
     if isinstance(value, (bool, int, float)):
         return number_dtype(value), True

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class GraphBuilder(Engine):
-    """Records nodes in the order of their birth; equal numbers become one node."""
+    """Records nodes in order; equal scalar constants become one node."""
 
     writes_graph = True
     node_class: type[Node] = Node
@@ -74,12 +74,12 @@ class GraphBuilder(Engine):
         return isinstance(data, Node) and data in self.born
 
     def note_overwritten(self, target: Tensor, node: Node) -> None:
-        """Remembers that `target`, and what is a view of it, has the contents `node` from now."""
-        shared = target._version  # a tensor and its views count their changes together
+        """Remembers that `target`, and all its views, have the contents `node` from now on."""
+        shared = target._version  # a tensor and its views share one count of changes
         self._overwritten[id(shared)] = (shared, len(self.born), node)
 
     def check_current(self, tensor: Tensor) -> None:
-        """Raises for a view of contents that copy_ replaced: eagerly it would show the new ones."""
+        """Raises for a view whose contents copy_ replaced: eagerly it would show the new ones."""
         overwritten = self._overwritten.get(id(tensor._version))
         if overwritten is None:
             return
@@ -90,7 +90,7 @@ class GraphBuilder(Engine):
 
 
 VIEW_OUTDATED = (
-    "a tensor of shape {} is a view of one that copy_ has changed since: eagerly it would show the "
-    "new contents, here the old ones. Take the view again after copy_, or keep the old values with "
-    "clone()"
+    "a tensor of shape {} is a view of a tensor that copy_ has changed since: eagerly it would "
+    "show the new contents, but here it would show the old ones. Take the view again after copy_, "
+    "or keep the old values with clone()"
 )

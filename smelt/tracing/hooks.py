@@ -1,10 +1,10 @@
-"""Hooks on tensors: functions that see, and may replace, a gradient on its way backward.
+"""Hooks on tensors: functions that see, and may replace, a gradient in the backward pass.
 
-They are kept beside the tensors, since few have any. The walk calls those of the tensors that it
-passes; whoever asked for the gradients calls those of the ends (`backward`, `autograd.grad`).
+They are stored apart from the tensors, since few tensors have any. The reverse walk calls the hooks
+of intermediate tensors; `backward` and `autograd.grad` call those of the leaves.
 
-An exchange is a hook on several ends together: `backward` gives it all their gradients when it has
-found them, after the hooks of each.
+An exchange is one hook on several leaves: when `backward` has found all their gradients, it passes
+them to the exchange together, after each leaf's own hooks.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ Exchange = Callable[[Pairs], Sequence[Any]]  # returns other gradients, in the s
 
 
 class HookHandle:
-    """What registering a hook returns: `remove()` takes the hook away.
+    """What registering a hook returns: `remove()` removes the hook.
 
     Args:
-        hooks: where the hook stands.
-        key: under which key.
-        changed: is called when it has been removed.
+        hooks: the dictionary that holds the hook.
+        key: its key there.
+        changed: called after the removal.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class HookHandle:
         self._changed = changed
 
     def remove(self) -> None:
-        """Takes the hook away; a second call changes nothing."""
+        """Removes the hook; a second call does nothing."""
         if self._hooks.pop(self._key, None) is not None:
             self._changed()
 
@@ -63,7 +63,7 @@ class _Hooks:
         key = id(tensor)
         self.reference = weakref.ref(tensor, lambda _: _of_tensor.pop(key, None))
         self.functions: dict[int, Hook] = {}
-        self.retains = False  # whether the gradient is kept in `.grad`
+        self.retains = False  # whether the gradient is stored in `.grad`
         self.exchange: Exchange | None = None
 
 
@@ -71,7 +71,7 @@ _of_tensor: dict[int, _Hooks] = {}
 
 
 def _found(tensor: Tensor) -> _Hooks | None:
-    """Returns the hooks of a tensor; an id may have been another's that is gone."""
+    """Returns the hooks of a tensor; ids are reused, so the tensor itself is compared."""
     found = _of_tensor.get(id(tensor))
     return found if found is not None and found.reference() is tensor else None
 
@@ -84,12 +84,12 @@ def _entry(tensor: Tensor) -> _Hooks:
 
 
 def add_hook(tensor: Tensor, hook: Hook, changed: Callable[[], None] = lambda: None) -> HookHandle:
-    """Lets `hook(gradient)` see every gradient of a tensor; what it returns replaces it.
+    """Calls `hook(gradient)` for every gradient of a tensor; what it returns replaces it.
 
     Args:
         tensor: requires a gradient.
         hook: takes the gradient and returns another one of its shape, or None.
-        changed: is called when the hook is removed.
+        changed: called when the hook is removed.
 
     Raises:
         ArgumentTypeError: `hook` cannot be called.
@@ -106,19 +106,19 @@ def register(
     hook: Callable[..., Any],
     changed: Callable[[], None] = lambda: None,
 ) -> HookHandle:
-    """Puts a hook behind the others; returns what takes it away, and calls `changed` then."""
+    """Adds a hook after the others; returns its handle, which calls `changed` on removal."""
     key = max(hooks, default=-1) + 1
     hooks[key] = hook
     return HookHandle(hooks, key, changed)
 
 
 def retain(tensor: Tensor) -> None:
-    """Lets `backward` leave the gradient of a computed tensor in its `.grad`."""
+    """Makes `backward` store the gradient of a computed tensor in its `.grad`."""
     _entry(tensor).retains = True
 
 
 def hooks_of(tensor: Tensor) -> Hashable:
-    """Returns the hooks of a tensor, by which a compiled step knows that they are the same."""
+    """Returns a key of a tensor's hooks, by which a compiled step sees that they are the same."""
     found = _found(tensor)
     if found is None:
         return ()
@@ -126,7 +126,7 @@ def hooks_of(tensor: Tensor) -> Hashable:
 
 
 def hooked(tensor: Tensor, gradient: Tensor) -> Tensor:
-    """Returns the gradient that the hooks of a tensor leave.
+    """Returns a gradient after the hooks of its tensor.
 
     Raises:
         ShapeError: a hook returned another shape.
@@ -150,21 +150,21 @@ def hooked(tensor: Tensor, gradient: Tensor) -> Tensor:
 
 
 def set_exchange(tensors: Iterable[Tensor], exchange: Exchange | None) -> None:
-    """Lets `backward` hand the gradients of these tensors to a function, all together; None lets it
-    keep them as they are.
+    """Makes `backward` pass the gradients of these tensors to a function, all together; None undoes
+    it.
     """
     for tensor in tensors:
         _entry(tensor).exchange = exchange
 
 
 def exchange_of(tensor: Tensor) -> Exchange | None:
-    """Returns what gets the gradient of a tensor together with those of others."""
+    """Returns the exchange of a tensor, None if it has none."""
     found = _found(tensor) if _of_tensor else None
     return None if found is None else found.exchange
 
 
 def exchanged(pairs: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
-    """Returns tensors with the gradients that the exchanges leave them."""
+    """Returns tensors with their gradients after the exchanges."""
     if not _of_tensor:
         return pairs
     together: dict[int, tuple[Exchange, list[int]]] = {}

@@ -1,8 +1,8 @@
-"""Interruption: whether code runs because the program calls it, or because Python does.
+"""Interruption: whether the program called the running code, or Python did.
 
-Python runs signal handlers, finalizers and the callbacks of weak references and of the garbage
-collector between any two instructions of a thread. Their frames stand on top of whatever the thread
-is in the middle of, a trace perhaps, of which they are no part.
+Python runs signal handlers, finalizers, and the callbacks of weak references and of the garbage
+collector between any two instructions of a thread. Their frames lie on top of whatever the thread
+is doing, such as a trace, but they are not part of it.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from typing import Any
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _FINALIZE = weakref.finalize.__call__.__code__
-_VARIADIC = 0x04  # a flag of code: it takes any number of arguments
+_VARIADIC = 0x04  # the flag of a code object with *args
 
 
 class Began:
-    """Where a thread began something of which interruptions are no part: a frame of its stack."""
+    """The frame in which a thread began something that interruptions are not part of."""
 
     __slots__ = ("_frame", "_handlers", "_ordinary")
 
     def __init__(self, frame: FrameType) -> None:
         self._frame = frame
         self._handlers: list[CodeType | None] | None = None  # found when they are first needed
-        # code that the program itself calls, by id; comparing code objects takes microseconds
+        # code that the program itself called, by id: comparing code objects takes microseconds
         self._ordinary: dict[int, CodeType] = {}
 
     def is_interrupted(self) -> bool:
-        """Returns whether the caller runs in an interruption that came since, or after the end."""
+        """Returns whether the caller is in an interruption since then, or runs after the end."""
         frame: FrameType | None = sys._getframe(2)
         ordinary = self._ordinary
         while frame is not self._frame:
-            if frame is None:  # Ctrl-C came between the end and the note of it
+            if frame is None:  # Ctrl-C came between the end and its being recorded
                 return True
             code = frame.f_code
             if id(code) not in ordinary:
@@ -54,7 +54,7 @@ class Began:
         code = frame.f_code
         if code.co_filename.startswith(_PACKAGE):
             return False
-        if code is _FINALIZE:  # called by a program it gets nothing, else the dead reference
+        if code is _FINALIZE:  # a program passes nothing, Python the dead reference
             return _arguments(frame)[1:] != [None]
         if code.co_name == "__del__":
             return True
@@ -85,7 +85,7 @@ def _code_of(function: Callable[..., Any]) -> CodeType | None:
 
 
 def _arguments(frame: FrameType) -> list[Any]:
-    """Returns the positional arguments of a function that runs, if it takes one to three."""
+    """Returns the positional arguments of a running function, if it takes one to three."""
     code, count = frame.f_code, frame.f_code.co_argcount
     is_variadic = bool(code.co_flags & _VARIADIC)
     if count > 3 or not (count or is_variadic):
@@ -99,7 +99,7 @@ def _arguments(frame: FrameType) -> list[Any]:
 
 
 def _is_dead(value: Any) -> bool:
-    """Returns whether a value is a weak reference to what is gone, as its callback gets it."""
+    """Returns whether a value is a dead weak reference, which is what its callback receives."""
     return isinstance(value, weakref.ref) and value() is None
 
 

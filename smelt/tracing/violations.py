@@ -1,4 +1,4 @@
-"""Violations: which values a check has found that may not be, in words."""
+"""Violations: text about the invalid values that a check has found."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["first_violation"]
 
 
 def first_violation(marked: np.ndarray, values: np.ndarray) -> str:
-    r"""Returns a line, for the end of a message, about the first value that may not be.
+    r"""Returns a line, for the end of a message, about the first invalid value.
 
     Args:
-        marked: which values are wrong, bool; at least one is.
+        marked: bool, which values are invalid; at least one is.
         values: of the same shape.
 
     Example:

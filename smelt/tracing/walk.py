@@ -1,8 +1,7 @@
 """The two walks over a tensor's tape: gradients backward, tangents forward.
 
-Both use the rules on the cards and nothing else. The rules are written with Tensors, so the result
-of a walk is itself a tensor with a history (when wanted): gradients of gradients need no code of
-their own.
+Both use only the rules on the cards. The rules are written with Tensors, so the result of a walk
+is itself a tensor with a history, if needed: gradients of gradients need no extra code.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ if TYPE_CHECKING:
 
 
 def tape_of(roots: Iterable[Tensor]) -> list[Tensor]:
-    """Returns every tensor with a gradient below `roots`, operands before users."""
+    """Returns the roots and all tensors they depend on that require a gradient, operands first."""
     return postorder((root for root in roots if root.requires_grad), _operands)
 
 
 def _operands(tensor: Tensor) -> list[Tensor]:
-    """Returns what a tensor with a gradient was computed from, as far as that has one."""
+    """Returns the operands of a tensor that require a gradient."""
     entry = tensor.tape_entry
     return [] if entry is None else [x for x in entry.inputs if x.requires_grad]
 
 
 class Part(Protocol):
-    """A gradient that is zero outside of a part of its tensor, and known there."""
+    """A gradient that is zero outside a part of its tensor."""
 
     def total(self, parts: list[Any], tensor: Tensor) -> Tensor:
         """Returns the sum of parts, of which this is the first, as a gradient of the tensor."""
@@ -43,8 +42,7 @@ class Part(Protocol):
 class Gradients:
     """The gradients that a walk has found so far, by the id of their tensor.
 
-    Parts are kept as they are until all have come: adding each to all others would take a time
-    that grows with the square of their number.
+    Parts are collected until all have arrived: adding them one at a time would take quadratic time.
     """
 
     def __init__(self) -> None:
@@ -54,7 +52,7 @@ class Gradients:
     def add(self, tensor: Tensor, gradient: Any) -> None:
         """Adds a gradient, of the shape that the tensor was broadcast to, or a part of one."""
         key = id(tensor)
-        if hasattr(type(gradient), "total"):  # of a tensor, this would look for a hint
+        if hasattr(type(gradient), "total"):  # on a tensor itself, hasattr would look up a hint
             self._parts.setdefault(key, (tensor, []))[1].append(gradient)
             return
         if gradient.shape != tensor.shape:
@@ -63,7 +61,7 @@ class Gradients:
         self.found[key] = gradient if before is None else before + gradient
 
     def pop(self, tensor: Tensor) -> Tensor | None:
-        """Takes the gradient of a tensor out; None where there is none."""
+        """Removes and returns the gradient of a tensor; None if there is none."""
         self._settle(id(tensor))
         return self.found.pop(id(tensor), None)
 
@@ -89,12 +87,13 @@ def reverse_walk(
 ) -> dict[int, Tensor]:
     """Walks backward from `outputs` and returns gradients, keyed by `id`.
 
-    Those of every leaf; or, when `wanted` names tensors (by id, leaves or not), those of exactly
-    these as if each were independent: the walk ends there, and leaves out what depends on none.
-    Without `stops` it passes those that were computed, and returns the gradients of leaves only.
+    By default it returns those of all leaves. If `wanted` names tensors (by id, leaves or not), it
+    returns those of exactly these, as if each were independent: the walk stops there, and skips
+    what depends on none of them. Without `stops`, it walks through wanted tensors that were
+    computed, and returns only the gradients of leaves.
 
-    `versions` are those of tensors (by id) when the trace ended whose tape this is: what has become
-    of its states since does not matter. `order` is `tape_of(outputs)`, where that is known.
+    `versions` are the versions of tensors (by id) at the end of the trace that this tape belongs
+    to, so that later changes of its states do not matter. `order` is `tape_of(outputs)`, if known.
     """
     context.ends += 1  # the derivative of 3 x does not depend on x
     current_engine().note_delivered(outputs, "a result that is differentiated")
@@ -129,7 +128,7 @@ def reverse_walk(
 
 
 def _leading_to(order: list[Tensor], wanted: set[int] | None) -> set[int]:
-    """Returns the ids of the tensors of a history that are wanted or computed from a wanted one."""
+    """Returns the ids of tensors that are wanted, or computed from a wanted one."""
     if wanted is None:
         return set(map(id, order))
     found: set[int] = set()
@@ -142,14 +141,14 @@ def _leading_to(order: list[Tensor], wanted: set[int] | None) -> set[int]:
 
 
 def _name_rule(walk: str, entry: TapeEntry) -> None:
-    """Lets errors and nodes name the rule of an entry's operation that is about to run."""
+    """Records which operation's rule is about to run, for errors and the origins of nodes."""
     running.modules = [entry.module] if entry.module else []
     if context.engine is not EAGER and current_engine() is not EAGER:
         running.derivative = Derivative(walk, entry.op.name, entry.origin)
 
 
 def unbroadcast(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Sums a gradient over the axes along which its operand was broadcast: once, for every rule."""
+    """Sums a gradient over the axes along which its operand was broadcast; no rule needs to."""
     if gradient.shape == shape:
         return gradient
     extra = gradient.ndim - len(shape)
@@ -168,7 +167,7 @@ def forward_walk(
 ) -> list[Tensor | None]:
     """Walks forward from the tensors that have `tangents` (by id) and returns those of `outputs`.
 
-    None stands for a zero tangent. `versions` as in `reverse_walk`.
+    None stands for a zero tangent. For `versions` see `reverse_walk`.
     """
     context.ends += 1  # the derivative of 3 x does not depend on x
     known: dict[int, Tensor | None] = dict(tangents)
@@ -198,8 +197,8 @@ def _jvp(tensor: Tensor, moving: tuple[Tensor | None, ...]) -> Tensor | None:
 
 
 def _check_unchanged(entry: TapeEntry, versions: Mapping[int, int] | None) -> None:
-    """Raises GradientError for an operand whose value the rules need, and which is another now."""
-    unread = 1 if entry.op.linear_operands == 1 else 0  # linear in one: they read the others only
+    """Raises GradientError for an operand that the rules read, if its value has changed since."""
+    unread = 1 if entry.op.linear_operands == 1 else 0  # linear in the first: rules do not read it
     for operand, version in list(zip(entry.inputs, entry.versions, strict=True))[unread:]:
         present = operand._version[0]
         if versions:

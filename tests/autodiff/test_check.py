@@ -82,9 +82,9 @@ def test_a_kink_and_nan_are_found() -> None:
 @pytest.mark.parametrize(
     ("settings", "inputs", "message"),
     [
-        ({"modes": ["sideways"]}, (x,), "modes are"),
-        ({"modes": []}, (x,), "modes are"),
-        ({"order": 3}, (x,), "orders 1, 2"),
+        ({"modes": ["sideways"]}, (x,), "modes must be"),
+        ({"modes": []}, (x,), "modes must be"),
+        ({"order": 3}, (x,), "order must be 1 or 2"),
         ({}, (np.arange(3),), "none of the inputs is a float"),
     ],
 )

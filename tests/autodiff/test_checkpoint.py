@@ -156,5 +156,5 @@ def test_without_a_gradient_it_is_a_plain_call() -> None:
 
 
 def test_mistakes_are_explained() -> None:
-    with pytest.raises(ArgumentError, match="one dtype, got float32, float64"):
+    with pytest.raises(ArgumentError, match="same dtype, got float32, float64"):
         grad(lambda x: checkpoint(lambda x: (x * 2.0, x.to(float32)), x)[0].sum())(X)

@@ -90,14 +90,14 @@ def test_a_moving_tangent_is_differentiated_too() -> None:
             (vector(1.0),),
             (vector(1.0, 2.0),),
             ShapeError,
-            r"got shape \(2,\) for a tensor of shape \(1,\)",
+            r"got shape \(2,\) for a value of shape \(1,\)",
         ),
         ((vector(1.0),), (vector(1.0), vector(1.0)), ArgumentError, "same tree"),
         (
             (vector(1.0),),
             (as_tensor(np.ones(1, np.float32)),),
             DTypeError,
-            "float32 for a tensor of float64",
+            "float32 for a value of float64",
         ),
         (
             (as_tensor(np.arange(2)),),

@@ -232,7 +232,11 @@ def test_a_change_in_place_is_noticed() -> None:
     [
         (lambda: vector(1.0).sum().backward(), GradientError, "not computed from anything"),
         (lambda: parameter(1.0, 2.0).backward(), ShapeError, r"one number, got shape \(2,\)"),
-        (lambda: (parameter(1.0) * 2.0).backward(vector(1.0, 1.0)), ShapeError, r"gradient \(2,\)"),
+        (
+            lambda: (parameter(1.0) * 2.0).backward(vector(1.0, 1.0)),
+            ShapeError,
+            r"the gradient must have .* got \(2,\)",
+        ),
         (
             lambda: grad(lambda x: x)(vector(1.0, 2.0)),
             ShapeError,
@@ -256,7 +260,7 @@ def test_a_change_in_place_is_noticed() -> None:
         (
             lambda: vjp(lambda x: x, vector(1.0))[1](as_tensor(np.ones(1, np.float32))),
             DTypeError,
-            "float32 for a tensor of float64",
+            "float32 for a value of float64",
         ),
     ],
 )

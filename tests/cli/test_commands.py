@@ -164,7 +164,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(
 ) -> None:
     (tmp_path / "file").write_text("")
     message = refusal(capsys, "train", "digits", "--out", tmp_path / "file" / "run")
-    assert "there is a file of that name" in message
+    assert "a folder on its path, is a file" in message
 
 
 @pytest.mark.parametrize(

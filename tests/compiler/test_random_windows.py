@@ -35,7 +35,7 @@ def check(seed: int) -> None:
         assert error <= allowed, f"{error:.3g} of {scale:.3g}, allowed {allowed:.3g}; {windows}"
 
 
-@pytest.mark.filterwarnings("ignore:.*no derivative passes:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*no derivative flows:UserWarning")
 @pytest.mark.parametrize("first", range(0, SEEDS, GROUP))
 def test_compiled_windows_are_eager_windows(first: int) -> None:
     for seed in range(first, min(first + GROUP, SEEDS)):

@@ -39,10 +39,10 @@ def test_what_leaves_a_body_says_so_where_it_is_used() -> None:
         return total
 
     line = listed.__code__.co_firstlineno + 2
-    with pytest.raises(TraceError, match=r"left the body .* \(scan stacks them\)") as caught:
+    with pytest.raises(TraceError, match=r"outside the body .* \(scan stacks outputs\)") as caught:
         smelt.compile(listed)(smelt.ones(2, 3))
     assert str(caught.value).endswith(f"test_messages.py:{line}")
-    with pytest.raises(TraceError, match="left the body .* put it into the carry"):
+    with pytest.raises(TraceError, match="outside the body .* in the carry"):
         smelt.compile(summed)(smelt.ones(2, 3))
 
 
@@ -57,7 +57,7 @@ def test_what_leaves_an_inner_body_says_so_in_the_outer_one() -> None:
         smelt.scan(inner, h, length=2)
         return kept[0] * 2, None
 
-    with pytest.raises(TraceError, match="left the body") as caught:
+    with pytest.raises(TraceError, match="outside the body") as caught:
         smelt.compile(lambda x: smelt.scan(outer, smelt.zeros(3), x))(smelt.ones(2, 3))
     assert str(caught.value).endswith(f"test_messages.py:{outer.__code__.co_firstlineno + 2}")
 
@@ -79,10 +79,10 @@ def test_carries_say_which_part_of_their_tree_differs(run: Run) -> None:
     wrong: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
         (lambda c: {"a": c["a"]}, "it lacks the key 'b'"),
         (lambda c: c | {"c": ONES}, "it has the new key 'c'"),
-        (lambda c: c | {"b": list(c["b"])}, "['b'] should be a tuple of 2, and is a list of 2"),
-        (lambda c: c | {"b": c["b"][:1]}, "['b'] should be a tuple of 2, and is a tuple of 1"),
-        (lambda c: c | {"b": (c["a"][:2], ONES)}, "['b'][0] begins with shape (3,) and becomes"),
-        (lambda c: c | {"a": c["a"] > 0}, "['a'] begins with float32 and becomes bool"),
+        (lambda c: c | {"b": list(c["b"])}, "['b'] is a list of 2 instead of a tuple of 2"),
+        (lambda c: c | {"b": c["b"][:1]}, "['b'] is a tuple of 1 instead of a tuple of 2"),
+        (lambda c: c | {"b": (c["a"][:2], ONES)}, "['b'][0] starts with shape (3,) and becomes"),
+        (lambda c: c | {"a": c["a"] > 0}, "['a'] starts with float32 and becomes bool"),
     ]
     for change, says in wrong:
         with pytest.raises(SmeltError) as caught:
@@ -103,16 +103,16 @@ def test_a_list_of_tensors_where_one_belongs_says_to_join_them() -> None:
     with pytest.raises(TraceError, match=r"a list of 2 traced tensors .* smelt\.stack"):
         smelt.compile(lambda x: smelt.scan(turn, ONES, [x, x]))(smelt.ones(2, 3))
     total = smelt.compile(lambda x: smelt.matmul(x, smelt.ones(3, 3)))
-    with pytest.raises(TraceError, match="a list of 2 lists .* give the step a tensor"):
+    with pytest.raises(TraceError, match="a list of 2 lists .* pass the step a tensor"):
         total([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])
 
 
 def test_the_branches_are_named_when_they_differ() -> None:
     x = smelt.ones(3)
     wrong: list[tuple[Any, Any, str]] = [
-        (lambda: {"a": x}, lambda: {"a": x[:2]}, "result['a']: the branches give shape (3,) and"),
-        (lambda: (x, x), lambda: (x, x > 0), "result[1]: the branches give float32 and bool"),
-        (lambda: (x, x), lambda: [x, x], "it should be a tuple of 2, and is a list of 2"),
+        (lambda: {"a": x}, lambda: {"a": x[:2]}, "result['a']: the branches return shape (3,) and"),
+        (lambda: (x, x), lambda: (x, x > 0), "result[1]: the branches return float32 and bool"),
+        (lambda: (x, x), lambda: [x, x], "it is a list of 2 instead of a tuple of 2"),
     ]
     for then, otherwise, says in wrong:
         with pytest.raises(SmeltError) as caught:

@@ -35,7 +35,7 @@ STRICTER = (
     "bytes other than 0 and 1",
     '"__metadata__" is null',
     "larger than an array can be",
-    "is named twice",
+    "occurs twice",
 )
 HOSTILE = [0, 1, -1, 2, 7, 2**31, 2**32, 2**63 - 1, 2**63, 2**64 - 1, 2**64, 10**30, 1.0, None]
 HOSTILE += ["", "F32", "BOOL", "F4", "U8", "\0", [], {}, True, [0, 0], [0, 2**64 - 1], "\ud800"]
@@ -211,7 +211,7 @@ def test_a_key_that_is_named_twice_is_refused(row: list[Any], tmp_path: Path) ->
     path = tmp_path / "file"
     save(b"x", path)
     path.write_bytes(rewritten(path.read_bytes(), lambda table: table["rows"].append(row)))
-    with pytest.raises(FileError, match="a key is named twice"):
+    with pytest.raises(FileError, match="a key occurs twice"):
         load(path)
 
 

@@ -164,9 +164,9 @@ def file_of(header: str, data: bytes = b"") -> bytes:
                 '"a":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}}',
                 bytes(4),
             ),
-            "'a' is named twice",
+            "'a' occurs twice",
         ),
-        (file_of('{"__metadata__":{"by":"me","by":"you"}}'), "'by' is named twice"),
+        (file_of('{"__metadata__":{"by":"me","by":"you"}}'), "'by' occurs twice"),
         (file_of('{"__metadata__":{"a":"b"},"__metadata__":{"c":"d"}}'), "not a valid"),
     ],
 )
@@ -190,10 +190,10 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tensors", "reason"),
     [
-        ({"a": {"b": 1}}, "'a' is no tensor but a dict; give dicts within dicts one dict"),
-        ({"a": [1.0]}, "no tensor but a list"),
-        ({3: example(dtypes.float32)}, "3 is no name"),
-        ({"__metadata__": example(dtypes.float32)}, "taken by the format"),
+        ({"a": {"b": 1}}, "'a' must be a tensor or array, got a dict; flatten nested dicts"),
+        ({"a": [1.0]}, "must be a tensor or array, got a list"),
+        ({3: example(dtypes.float32)}, "must be text, got 3"),
+        ({"__metadata__": example(dtypes.float32)}, "reserved by the format"),
         ({"\ud800": example(dtypes.float32)}, "surrogate"),
     ],
 )
@@ -204,7 +204,7 @@ def test_what_the_format_cannot_hold_is_refused(tensors: Any, reason: str, tmp_p
 
 
 def test_metadata_that_are_no_text_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match="text -> text"):
+    with pytest.raises(ArgumentError, match="from text to text"):
         safetensors.save_file({}, tmp_path / "x", {"epoch": 3})  # type: ignore[dict-item]
 
 

@@ -43,9 +43,9 @@ def test_derivatives(kind, amounts, expected) -> None:
 def test_no_more_is_cut_off_than_there_is(kind) -> None:
     x = smelt.ones(1, 1, 6)
     assert F.pad(x, (-3, -3), kind).shape == (1, 1, 0)
-    with pytest.raises(ShapeError, match="cut more off"):
+    with pytest.raises(ShapeError, match="would remove more"):
         F.pad(x, (-3, -4), kind)
-    with pytest.raises(ShapeError, match="do not fit axis 2"):
+    with pytest.raises(ShapeError, match="too wide for mode .* along axis 2"):
         F.pad(x[..., :0], (1, 0), "reflect")
 
 

@@ -173,7 +173,7 @@ def test_an_index_outside_its_axis_is_an_error():
 def test_lanes_that_collide_are_an_error():
     y = Buffer("y", (4,), float32)
     half = Binary("floordiv", Lanes(4), constant(2))
-    with pytest.raises(CompileError, match="two lanes write one element"):
+    with pytest.raises(CompileError, match="two lanes write the same element"):
         run(Kernel("bad", (), (y,), (Store(y, (half,), Constant(1.0, float32)),)))
 
 

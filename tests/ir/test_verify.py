@@ -71,11 +71,11 @@ def test_the_naive_nests_are_well_formed(good):
             (loop(i, 8, Store(y, (Binary("add", i, constant(1)),), zero)),),
         ),
         ("2 indices for 1 axes", (Store(y, (constant(0), constant(0)), zero),)),
-        ("x is only read", (Store(x, (constant(0),), zero),)),
+        ("x is an input, which may only be read", (Store(x, (constant(0),), zero),)),
         ("float64", (Store(y, (constant(0),), Constant(0.0, float64)),)),
         ("0.0 is float32 but", (Let(t, Binary("add", zero, Constant(0.0, float64))),)),
         ("lanes", (Let(t, Load(x, (Lanes(4),))),)),
-        ("wanted float32 x 1", (Store(y, (constant(0),), Load(x, (Lanes(4),))),)),
+        ("instead of float32 x 1", (Store(y, (constant(0),), Load(x, (Lanes(4),))),)),
         ("only the outermost", (loop(i, 2, loop(j, 2, kind="parallel")),)),
         ("must be ints", (loop(i, 2, Loop(j, i, 4, 1, (), "unroll")),)),
         (

@@ -174,16 +174,16 @@ def test_a_compiled_encoder_trains_as_an_eager_one() -> None:
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: nn.MultiheadAttention(6, 4), errors.ArgumentError, "4 heads do not divide"),
-        (lambda: nn.MultiheadAttention(6, 0), errors.ArgumentError, "0 heads"),
+        (lambda: nn.MultiheadAttention(6, 4), errors.ArgumentError, "not divisible by num_heads 4"),
+        (lambda: nn.MultiheadAttention(6, 0), errors.ArgumentError, "num_heads 0"),
         (lambda: nn.MultiheadAttention(6, 2, 1.5), errors.ArgumentError, "dropout"),
         (lambda: nn.MultiheadAttention(6, 2, kdim=-1), errors.ArgumentError, "kdim"),
         (lambda: call((2, 5, 4)), errors.ShapeError, "last extents must be .6, 6, 6."),
         (lambda: call((2, 5, 6, 1)), errors.ShapeError, "three inputs"),
         (lambda: call((2, 5, 6), (3, 4, 6)), errors.ShapeError, "same batch"),
-        (lambda: call((2, 5, 6), (2, 4, 6), (2, 3, 6)), errors.ShapeError, "same places"),
+        (lambda: call((2, 5, 6), (2, 4, 6), (2, 3, 6)), errors.ShapeError, "same length"),
         (lambda: call((2, 5, 6), attn_mask=bools(5, 4)), errors.ShapeError, "attn_mask .5, 4."),
-        (lambda: call((2, 5, 6), attn_mask=bools(2, 5)), errors.ShapeError, "is key_padding_mask"),
+        (lambda: call((2, 5, 6), attn_mask=bools(2, 5)), errors.ShapeError, "as key_padding_mask"),
         (lambda: call((2, 5, 6), attn_mask=bools(2, 5, 5)), errors.ShapeError, r"B \* heads"),
         (lambda: call((2, 5, 6), key_padding_mask=bools(5)), errors.ShapeError, "key_padding"),
         (
@@ -199,11 +199,11 @@ def test_a_compiled_encoder_trains_as_an_eager_one() -> None:
         (
             lambda: nn.Transformer.generate_square_subsequent_mask(-1),
             errors.ArgumentError,
-            "negative size",
+            "must not be negative",
         ),
         (lambda: weigh((2, 3), (2, 4)), errors.ShapeError, "same last extent"),
-        (lambda: weigh((2, 3), (2, 3), bools(3, 2)), errors.ShapeError, r"mask \(3, 2\)"),
-        (lambda: weigh((2, 3), (2, 3), bools(1, 2, 2)), errors.ShapeError, "does not fit"),
+        (lambda: weigh((2, 3), (2, 3), bools(3, 2)), errors.ShapeError, r"mask of shape \(3, 2\)"),
+        (lambda: weigh((2, 3), (2, 3), bools(1, 2, 2)), errors.ShapeError, "does not broadcast"),
         (lambda: weigh((2, 3), (2, 3), smelt.ones(2, 2).int()), errors.DTypeError, "int32"),
     ],
 )
@@ -234,7 +234,9 @@ def encoder_layer(**settings) -> nn.TransformerEncoderLayer:
 def test_tokens_want_an_embedding(norm_first: bool) -> None:
     tokens = smelt.zeros(2, 5).long()
     encoder = nn.TransformerEncoderLayer(8, 2, norm_first=norm_first)
-    with pytest.raises(errors.DTypeError, match=r"src \(2, 5\) is int64; .*nn.Embedding"):
+    with pytest.raises(
+        errors.DTypeError, match=r"src \(2, 5\) must be float, got int64; .*nn.Embedding"
+    ):
         encoder(tokens)
     decoder = nn.TransformerDecoderLayer(8, 2, norm_first=norm_first)
     with pytest.raises(errors.DTypeError, match="memory"):
@@ -245,7 +247,7 @@ def test_tokens_want_an_embedding(norm_first: bool) -> None:
 
 def test_a_stack_of_layers_takes_one_layer() -> None:
     layer = nn.TransformerEncoderLayer(8, 2)
-    with pytest.raises(errors.ArgumentError, match="takes one layer, .* got a list"):
+    with pytest.raises(errors.ArgumentError, match="takes one layer and .* got a list"):
         nn.TransformerEncoder([layer], 2)
 
 

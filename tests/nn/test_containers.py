@@ -104,9 +104,11 @@ def test_sequential_does_not_pass_a_pair_to_a_layer_of_one_tensor() -> None:
     x = smelt.ones(1, 3, 4)  # one place: output and state have the same shape
     for recurrent in (nn.GRU(4, 8), nn.LSTM(4, 8)):
         model = nn.Sequential(recurrent, nn.Linear(8, 2))
-        with pytest.raises(errors.ArgumentError, match=r"Linear takes one .* (GRU|LSTM) gives"):
+        with pytest.raises(
+            errors.ArgumentError, match=r"Linear takes one .* result of (GRU|LSTM) is"
+        ):
             model(x)
-    with pytest.raises(errors.ArgumentError, match="what comes in is a tuple of 2"):
+    with pytest.raises(errors.ArgumentError, match="its input is a tuple of 2"):
         nn.Sequential(nn.ReLU())((x, x))
 
 

@@ -96,7 +96,11 @@ def test_gains() -> None:
         (lambda: init.kaiming_normal_(weight(0, 3)), errors.ShapeError, "2 axes"),
         (lambda: init.kaiming_normal_(weight(3, 3), mode="in"), errors.ArgumentError, "'in'"),
         (lambda: init.normal_(weight(3), std=-1.0), errors.ArgumentError, "got -1.0"),
-        (lambda: init.trunc_normal_(weight(3), a=50.0, b=60.0), errors.ArgumentError, "no mass"),
+        (
+            lambda: init.trunc_normal_(weight(3), a=50.0, b=60.0),
+            errors.ArgumentError,
+            "no probability",
+        ),
         (lambda: init.trunc_normal_(weight(3), std=0.0), errors.ArgumentError, "std"),
         (lambda: init.eye_(weight(3)), errors.ShapeError, "matrix"),
         (lambda: init.orthogonal_(weight(3)), errors.ShapeError, "2 axes"),
@@ -109,7 +113,7 @@ def test_misuse_is_refused(fill, error: type[Exception], message: str) -> None:
 
 @pytest.mark.parametrize("ends", [(1, 0), (math.nan, 1), (0, math.nan)])
 def test_an_empty_range_is_refused(ends) -> None:
-    with pytest.raises(errors.ArgumentError, match=f"from {ends[0]} to .* there are no numbers"):
+    with pytest.raises(errors.ArgumentError, match=f"low must be at most high, got {ends[0]}"):
         init.uniform_(nn.Parameter(smelt.zeros(2)), *ends)
     with pytest.raises(errors.ArgumentError, match="deviation is negative, got nan"):
         init.normal_(nn.Parameter(smelt.zeros(2)), std=math.nan)

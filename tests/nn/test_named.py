@@ -28,7 +28,7 @@ def test_what_is_refused() -> None:
     with pytest.raises(ArgumentTypeError, match="needs a module"):
         model.add_module("a", 3)
     for name in ("", "a.b"):
-        with pytest.raises(ArgumentError, match="empty or hold a dot"):
+        with pytest.raises(ArgumentError, match="empty or contain a dot"):
             model.add_module(name, nn.ReLU())
     with pytest.raises(ArgumentError, match="already"):
         model[0].add_module("weight", nn.ReLU())

@@ -108,15 +108,15 @@ def test_dropout_falls_on_the_sum() -> None:
         (lambda: nn.PositionalEncoding(8, layout="mixed"), errors.ArgumentError, "'mixed'"),
         (lambda: nn.PositionalEncoding(8)(smelt.ones(3, 2, 6)), errors.ShapeError, "C = 8"),
         (lambda: nn.PositionalEncoding(8)(smelt.ones(8)), errors.ShapeError, "T, C"),
-        (lambda: F.sinusoidal_encoding(-1, 4), errors.ArgumentError, "negative length"),
-        (lambda: nn.LearnedPositions(4, 2)(smelt.ones(5, 1, 2)), errors.BoundsError, "5 places"),
+        (lambda: F.sinusoidal_encoding(-1, 4), errors.ArgumentError, "must not be negative"),
+        (lambda: nn.LearnedPositions(4, 2)(smelt.ones(5, 1, 2)), errors.BoundsError, "length 5"),
         (lambda: nn.LearnedPositions(-4, 2), errors.ArgumentError, "max_len"),
         (lambda: nn.ClassToken(2, std=-1.0), errors.ArgumentError, "std"),
         (lambda: nn.ClassToken(2)(smelt.ones(3, 3)), errors.ShapeError, "C = 2"),
         (
             lambda: F.masked_mean(smelt.ones(2, 3, 4), smelt.ones(3, 2).bool()),
             errors.ShapeError,
-            r"need \(2, 3\)",
+            r"must have shape \(2, 3\)",
         ),
         (
             lambda: F.masked_mean(smelt.ones(2, 3, 4), smelt.ones(2, 3)),

@@ -102,5 +102,5 @@ def test_gradients_pass_a_deep_stack() -> None:
 
 @pytest.mark.parametrize("block", [nn.Residual, nn.HeunBlock])
 def test_a_change_of_another_shape_is_refused(block) -> None:
-    with pytest.raises(errors.ShapeError, match=r"\(4, 1\) cannot be added to \(4, 3\)"):
+    with pytest.raises(errors.ShapeError, match=r"\(4, 1\) cannot be added to the input \(4, 3\)"):
         block(nn.Linear(3, 1))(smelt.ones(4, 3))

@@ -123,7 +123,7 @@ def test_a_bayesian_fit_finds_the_noise_of_its_weight() -> None:
     [
         (lambda: nn.VariationalLinear(2, -1), errors.ArgumentError, "out_features"),
         (lambda: nn.VariationalLinear(2, 1, prior_std=0.0), errors.ArgumentError, "prior_std"),
-        (lambda: nn.VariationalConv2d(3, 4, 3, groups=2), errors.ArgumentError, "2 groups"),
+        (lambda: nn.VariationalConv2d(3, 4, 3, groups=2), errors.ArgumentError, "groups=2"),
         (lambda: nn.kl_divergence(nn.Linear(1, 1)), errors.ArgumentError, "no variational layer"),
         (
             lambda: F.reparameterize(smelt.ones(2), smelt.ones(3)),
@@ -133,7 +133,7 @@ def test_a_bayesian_fit_finds_the_noise_of_its_weight() -> None:
         (
             lambda: F.kl_divergence_normal(smelt.ones(2), smelt.ones(3)),
             errors.ShapeError,
-            "differ",
+            "must have one shape",
         ),
     ],
 )

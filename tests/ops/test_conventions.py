@@ -131,9 +131,9 @@ def test_a_cast_passes_the_gradient_on_in_the_source_dtype() -> None:
         (
             lambda: elementwise.add(vector(1), as_tensor(np.ones(1, np.float32))),
             DTypeError,
-            "one dtype",
+            "the same dtype",
         ),
-        (lambda: contraction.matmul(vector(1), vector(1)), ShapeError, "needs matrices"),
+        (lambda: contraction.matmul(vector(1), vector(1)), ShapeError, "must be matrices"),
         (lambda: reduction.max(vector(), axes=(0,)), ArgumentError, "extent 0"),
         (
             lambda: indexing.take(vector(1), as_tensor(np.array([1])), axis=0),

@@ -146,7 +146,7 @@ def test_other_dtypes_are_refused(op: Elementwise) -> None:
 # --- derivatives ----------------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore:.* is used only where no derivative passes")  # casts
+@pytest.mark.filterwarnings("ignore:.* is used only where no derivative flows")  # casts
 @pytest.mark.parametrize("case", SMOOTH, ids=str)
 def test_derivatives_of_both_modes_to_second_order(case: Case) -> None:
     arrays = case.operands(dtypes.float64, seeded(case))

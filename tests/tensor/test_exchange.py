@@ -58,7 +58,7 @@ def test_what_takes_bytes_takes_tensors() -> None:
 
 
 def test_buffers_that_there_are_not() -> None:
-    with pytest.raises(ExchangeError, match="no bfloat16"):
+    with pytest.raises(ExchangeError, match="cannot hold bfloat16"):
         bytes(smelt.ones(2, dtype=smelt.bfloat16))
     with pytest.raises(ExchangeError, match="read-only"):
         smelt.ones(2).__buffer__(1)
@@ -103,7 +103,7 @@ def test_dlpack_says_what_it_cannot_share(options: dict[str, Any]) -> None:
     with pytest.raises(ExchangeError) as caught:
         smelt.ones(2).__dlpack__(**options)
     assert isinstance(caught.value, BufferError)
-    with pytest.raises(ExchangeError, match="backward"):
+    with pytest.raises(ExchangeError, match="negative stride"):
         smelt.ones(3)[::-1].__dlpack__(copy=False, max_version=(1, 0))
 
 
@@ -166,7 +166,7 @@ def test_other_functions_of_numpy_work_on_values_and_lose_no_gradient() -> None:
     assert np.allclose(x, x)
     assert np.shape(x) == (2,)
     for call in (lambda: np.mean(x), lambda: np.add.reduce(x), lambda: np.add(x, 1, out=array)):
-        with pytest.raises(GradientError, match="would lose it"):
+        with pytest.raises(GradientError, match="would lose the gradient"):
             call()
     assert array.tolist() == [2, 3]
     with pytest.raises(TraceError, match="NumPy's mean"):
@@ -328,12 +328,12 @@ def test_numpy_changes_no_tensor() -> None:
 def test_dlpack_loses_no_gradient() -> None:
     x = smelt.ones(2, requires_grad=True)
     for tensor in (x, x * 2, smelt.nn.Parameter(smelt.ones(2))):
-        with pytest.raises(ExchangeError, match="would lose it; give x.detach"):
+        with pytest.raises(ExchangeError, match="would lose the gradient; export x.detach"):
             np.from_dlpack(tensor)
         assert np.from_dlpack(tensor.detach()).shape == (2,)
         with smelt.no_grad():
             assert np.from_dlpack(tensor).shape == (2,)
-    with pytest.raises(ArgumentError, match="would lose it"):
+    with pytest.raises(ArgumentError, match="would lose the gradient"):
         smelt.grad(lambda x: smelt.from_dlpack(x).sum())(smelt.ones(2))
 
 
@@ -342,7 +342,7 @@ def test_dlpack_loses_no_gradient() -> None:
     [{"max_version": 1}, {"max_version": "a"}, {"dl_device": "cpu"}, {"dl_device": 1}],
 )
 def test_dlpack_says_what_it_does_not_understand(options: dict[str, Any]) -> None:
-    with pytest.raises(ExchangeError, match="no pair of whole numbers"):
+    with pytest.raises(ExchangeError, match="must be a pair of whole numbers"):
         smelt.ones(2).__dlpack__(**options)
 
 

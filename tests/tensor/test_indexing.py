@@ -142,7 +142,7 @@ def test_gradients_of_changed_copies():
         ([0.5], DTypeError, "float"),
         ("a", DTypeError, "str is not an index"),
         (True, DTypeError, "bool is not an index"),
-        ([True, False], ShapeError, r"mask \(2,\)"),
+        ([True, False], ShapeError, r"mask of shape \(2,\)"),
         (([0, 1], [0, 1, 2]), ShapeError, "broadcast"),
     ],
 )
@@ -264,7 +264,7 @@ def test_the_places_of_counts():
     [
         (lambda x: x.repeat_interleave(-1), ArgumentError, "negative"),
         (lambda x: x.repeat_interleave(tensor([1, -1, 1])), ArgumentError, "a count is negative"),
-        (lambda x: x.repeat_interleave(tensor([1, 1])), ShapeError, "for 3 slices"),
+        (lambda x: x.repeat_interleave(tensor([1, 1])), ShapeError, "has 3 slices"),
         (lambda x: x.repeat_interleave(1.5), ArgumentTypeError, "whole number"),
         (lambda x: x.repeat_interleave(x), DTypeError, "int32 or int64"),
         (lambda x: x.repeat_interleave(x.long(), output_size=4), ShapeError, "sum of the counts"),
@@ -283,8 +283,8 @@ def test_counts_that_do_not_fit(call, error, words):
         (lambda x, i: x.gather(1, i[0]), ShapeError, "does not fit"),
         (lambda x, i: x.index_select(0, i), ShapeError, "vector"),
         (lambda x, i: x.index_select(0, i[0] + 4), BoundsError, "extent 4"),
-        (lambda x, i: x.scatter_add(0, i, x[:, :2]), ShapeError, "more than src"),
-        (lambda x, i: x.scatter_add(0, i, x[0]), ShapeError, "more than src"),
+        (lambda x, i: x.scatter_add(0, i, x[:, :2]), ShapeError, "more elements than src"),
+        (lambda x, i: x.scatter_add(0, i, x[0]), ShapeError, "more elements than src"),
         (lambda x, i: x.scatter_add(0, i + 9, i), BoundsError, "scatter_add"),
         (lambda x, i: x.gather(1, i * 1.0), DTypeError, "int32 or int64"),
     ],

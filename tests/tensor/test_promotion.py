@@ -211,6 +211,6 @@ def test_a_dtype_that_is_asked_for_must_be_there(asked: object, wider: str) -> N
         lambda: smelt.ones(1).to(asked),
         lambda: smelt.arange(3, dtype=asked),
     ):
-        with pytest.raises(DTypeError, match=f"is not supported: write {wider}, which holds every"):
+        with pytest.raises(DTypeError, match=f"is not supported: use {wider}, which can hold all"):
             call()
     assert smelt.tensor(np.ones(2, asked)).dtype.name == wider  # type: ignore[call-overload]

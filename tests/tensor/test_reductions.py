@@ -132,7 +132,7 @@ def test_topk_and_nan():
     assert x.topk(3).indices.tolist() == [1, 2, 4]
     assert x.topk(2, largest=False).values.tolist() == [1, 2]
     assert x.topk(0).values.shape == (0,)
-    with pytest.raises(ArgumentError, match="no 6 elements"):
+    with pytest.raises(ArgumentError, match="k=6 is out of range"):
         x.topk(6)
 
 
@@ -149,7 +149,7 @@ def test_axes_that_do_not_exist():
     for call in (lambda: x.sum(3), lambda: x.cumsum(-4), lambda: x.argmax(5), lambda: x.softmax(3)):
         with pytest.raises(ArgumentError, match=r"axis .* \(shape .*\n  at .*test_reductions"):
             call()
-    with pytest.raises(ArgumentError, match="named twice"):
+    with pytest.raises(ArgumentError, match="name one axis twice"):
         x.sum((0, -3))
 
 

@@ -294,7 +294,7 @@ def test_defaults_are_pytorch_s() -> None:
         assert method(dim=[]).tolist() == method(dim=()).tolist() == method().tolist()
     assert rows.std(False).tolist() == rows.std(correction=0).tolist()
     assert rows.var(True).tolist() == rows.var().tolist()
-    with pytest.raises(ArgumentError, match="an axis is an integer"):
+    with pytest.raises(ArgumentError, match="an axis must be an integer"):
         rows.sum(True)
 
 
@@ -321,7 +321,7 @@ def test_digits_behind_the_point_keep_the_dtype_of_one_number(name) -> None:
 @pytest.mark.parametrize("call", [smelt.mean, F.softmax, F.softmin, F.log_softmax])
 def test_what_makes_floats_has_no_integer_dtype(call) -> None:
     assert call(INTEGERS, 0, dtype=smelt.float64).dtype is smelt.float64
-    with pytest.raises(DTypeError, match="must be a float one: int64"):
+    with pytest.raises(DTypeError, match="must be a float dtype, got int64"):
         call(INTEGERS * 0.5, 0, dtype=smelt.int64)
 
 
@@ -356,7 +356,7 @@ def test_a_tensor_is_never_cut_to_fit_a_narrower_kind(name) -> None:
         (lambda x: x.isclose(x, rtol=-0.1), ArgumentError, "atol must not be negative"),
         (lambda x: x.allclose(x, atol=-0.1), ArgumentError, "atol must not be negative"),
         (lambda x: F.hardtanh(x, 1.0, -1.0), ArgumentError, "above max_val"),
-        (lambda x: x.roll(()), ArgumentError, "no shifts"),
+        (lambda x: x.roll(()), ArgumentError, "shifts is empty"),
         (lambda x: smelt.linspace(x, 3.0, 4), ShapeError, "start must be one number"),
         (lambda x: smelt.linspace(3.0, x, 4), ShapeError, "end must be one number"),
     ],

@@ -82,7 +82,7 @@ def test_quantiles() -> None:
             call()
     with pytest.raises(ArgumentError, match="interpolation"):
         x.quantile(0.5, interpolation="cubic")
-    with pytest.raises(ShapeError, match="q is a number"):
+    with pytest.raises(ShapeError, match="q must be a number"):
         x.quantile(smelt.ones(2, 2))
 
 
@@ -128,8 +128,16 @@ def test_edges_of_elementary_functions() -> None:
         (lambda: smelt.ones(2).trace(), ShapeError, "needs a matrix"),
         (lambda: smelt.inner(smelt.ones(2), smelt.ones(3)), ShapeError, "last extents"),
         (lambda: smelt.tensordot(smelt.ones(2, 3), smelt.ones(2, 3), 1), ShapeError, "differ in"),
-        (lambda: smelt.tensordot(smelt.ones(2), smelt.ones(2), 2), ArgumentError, "cannot meet"),
-        (lambda: smelt.tensordot(smelt.ones(2), smelt.ones(2), ([0], [])), ArgumentError, "1 axes"),
+        (
+            lambda: smelt.tensordot(smelt.ones(2), smelt.ones(2), 2),
+            ArgumentError,
+            "cannot sum over 2 axes",
+        ),
+        (
+            lambda: smelt.tensordot(smelt.ones(2), smelt.ones(2), ([0], [])),
+            ArgumentError,
+            "same number of axes",
+        ),
         (lambda: smelt.ones(2).fliplr(), ShapeError, "two axes"),
         (lambda: smelt.tensor(1).flipud(), ShapeError, "no rows"),
         (lambda: smelt.ones(2).diff(-1), ArgumentError, "negative"),

@@ -62,12 +62,12 @@ def test_parts():
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda x: x.reshape(5, -1), ShapeError, "divide"),
+        (lambda x: x.reshape(5, -1), ShapeError, "cannot be reshaped"),
         (lambda x: x.reshape(-1, -1), ShapeError, "only one"),
         (lambda x: x.reshape(7), ShapeError, "24 elements"),
-        (lambda x: x.permute(0, 0, 1), ArgumentError, "order"),
-        (lambda x: x.unsqueeze(5), ArgumentError, "no place 5"),
-        (lambda x: x.flatten(2, 1), ArgumentError, "behind"),
+        (lambda x: x.permute(0, 0, 1), ArgumentError, "permutation"),
+        (lambda x: x.unsqueeze(5), ArgumentError, "no position 5"),
+        (lambda x: x.flatten(2, 1), ArgumentError, "after"),
         (lambda x: x.narrow(0, 2, 2), ArgumentError, "narrow"),
         (lambda x: x.split(0), ArgumentError, "positive"),
         (lambda x: x.split([1, 1]), ArgumentError, "add up"),
@@ -76,8 +76,8 @@ def test_parts():
         (lambda x: cat([]), ArgumentError, "nothing"),
         (lambda x: cat([x, x[:, 1:]]), ShapeError, "differ"),
         (lambda x: cat([x.sum(), x.sum()]), ShapeError, "stack"),
-        (lambda x: stack([x, x[0]]), ShapeError, "differ"),
-        (lambda x: x.repeat(2), ShapeError, "counts"),
+        (lambda x: stack([x, x[0]]), ShapeError, "same shape"),
+        (lambda x: x.repeat(2), ShapeError, "a count for each"),
     ],
 )
 def test_shapes_that_do_not_fit(call, error, words):

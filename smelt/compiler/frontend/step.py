@@ -35,7 +35,7 @@ from smelt.markup import Text
 from smelt.ops.op import is_whole_number
 from smelt.random import Generator, randint
 from smelt.tensor import Tensor
-from smelt.tensor.checked import checked_flags, described
+from smelt.tensor.checked import checked, checked_flags, described
 from smelt.tracing.engine import EAGER, Eager, context, current_engine
 
 __all__ = ["CompiledStep", "compile"]
@@ -204,6 +204,7 @@ class CompiledStep:
         current_engine().note_delivered(tensors, f"a result of {self.name}")
         return result
 
+    @checked
     def repeat(self, n: int, *arguments: Any) -> Any:
         """Runs the step `n` times on the same arguments, in one native call.
 
@@ -212,6 +213,7 @@ class CompiledStep:
 
         Raises:
             ArgumentError: `n` is not a whole number of at least 0.
+            ArgumentTypeError: `n` is missing, or the step's arguments are given by name.
         """
         n = whole_number("repeat: n", n, least=0)
         if runs_eagerly():

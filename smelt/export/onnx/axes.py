@@ -44,7 +44,7 @@ def parsed_axes(given: Any) -> dict[str, dict[int, str]]:
     Raises:
         ArgumentError: they are of another form.
     """
-    form = 'save_onnx: dynamic_axes has another form than {"x": {0: "batch"}}, '
+    form = 'save_onnx: dynamic_axes must have the form {"x": {0: "batch"}}, but '
     if given is None:
         return {}
     if not isinstance(given, Mapping):
@@ -57,7 +57,7 @@ def parsed_axes(given: Any) -> dict[str, dict[int, str]]:
             raise ArgumentError(f"{form}for {name!r} it has {axes!r}")
         for length in axes.values():
             if not _is_name(length):
-                raise ArgumentError(f"{form}a length is called {length!r}: use letters and digits")
+                raise ArgumentError(f"{form}a length is named {length!r}; use letters and digits")
         found[name] = {int(axis): length for axis, length in axes.items()}
     return found
 
@@ -85,8 +85,8 @@ def axes_of_inputs(
             extent = x.shape[axis]
             if extents.setdefault(length, extent) != extent:
                 raise ArgumentError(
-                    f"save_onnx: {length!r} is {extents[length]} and {extent} in the examples; "
-                    "axes of one name have one length"
+                    f"save_onnx: {length!r} is both {extents[length]} and {extent} in the example "
+                    "inputs; axes with the same name must have the same length"
                 )
             axes[axis % x.ndim] = length
         result.append(axes)
@@ -191,9 +191,9 @@ def check_any_length(traced: Traced) -> None:
                 where = f"\n  in module {origin.module}" if origin.module else ""
                 where += f"\n  at {origin.line}" if origin.line else ""
                 raise ArgumentError(
-                    f"save_onnx: the length {name!r} cannot change: the function asks for the "
-                    f"number, as a loop of Python does, or compares it ({condition}); leave it out "
-                    f"of dynamic_axes, or give examples with another length there{where}"
+                    f"save_onnx: the length {name!r} cannot change: the function uses its value, "
+                    f"as a Python loop does, or compares it ({condition}); leave it out of "
+                    f"dynamic_axes, or pass example inputs with another length{where}"
                 )
 
 

@@ -121,8 +121,8 @@ def _power(w: Writer, node: Node, a: str, b: str) -> str:
     if exponent is None or not 1 <= exponent <= MOST_FACTORS:
         raise w.refuse(
             node,
-            "powers of integers wrap around, and Pow of ONNX does not say so; it is written for "
-            f"exponents that are numbers from 1 to {MOST_FACTORS}",
+            "powers of integers wrap around, which ONNX does not guarantee for Pow; only constant "
+            f"exponents from 1 to {MOST_FACTORS} are supported",
         )
     result, square, left = "", a, int(exponent)
     while left:

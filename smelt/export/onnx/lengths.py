@@ -99,7 +99,7 @@ class Arithmetic:
                 rounded = file.prepend(_ROUNDINGS[name], self._fraction(operand))
                 return file.prepend("Cast", rounded, to=TYPES["int64"])
         raise CompileError(
-            f"save_onnx: a length is computed as {ast.unparse(tree)}, which has no form in ONNX; "
+            f"save_onnx: a length is computed as {ast.unparse(tree)}, which ONNX cannot express; "
             "leave the axis out of dynamic_axes"
         )
 

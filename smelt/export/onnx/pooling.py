@@ -24,7 +24,7 @@ def _windows(node: Node) -> Windows:
 def _max_pool(w: Writer, node: Node, x: str, argument: Node) -> list[str]:
     """Returns the maximum of each window and its place among all elements, (N, C, *counts)."""
     if not argument.dtype.is_float:
-        raise w.refuse(node, f"MaxPool takes floats, and these are {argument.dtype.name}")
+        raise w.refuse(node, f"MaxPool takes floats, got {argument.dtype.name}")
     windows = _windows(node)
     kept = argument.ndim - windows.ndim
     extents = argument.shape[kept:]

@@ -18,7 +18,7 @@ def _matmul(w: Writer, node: Node, a: str, b: str) -> str:
 def _convolution(w: Writer, node: Node, x: str, kernel: str) -> str:
     """Padding before it becomes the padding of Conv."""
     if not node.dtype.is_float:
-        raise w.refuse(node, f"Conv takes floats, and these are {node.dtype.name}")
+        raise w.refuse(node, f"Conv takes floats, got {node.dtype.name}")
     attributes, (operand, taps) = node.attributes, node.inputs
     pads = (0,) * (2 * len(attributes["stride"]))
     if operand.op is pad and _is_spatial(operand):

@@ -136,8 +136,8 @@ def _check_opset(opset: Any) -> None:
     newest = defs.onnx_opset_version()
     if type(opset) is not int or not FIRST_OPSET <= opset <= newest:
         raise ArgumentError(
-            f"save_onnx: opset_version={opset!r}; this version of onnx knows {FIRST_OPSET} to "
-            f"{newest}"
+            f"save_onnx: opset_version must be an int from {FIRST_OPSET} to {newest} with the "
+            f"installed version of onnx, got {opset!r}"
         )
 
 
@@ -167,8 +167,8 @@ def _check_inference(traced: Traced, function: Any) -> None:
     for old, new in graph.updates:
         name, _ = state_names(traced.trace.traced, function)[graph.states.index(old)]
         lines = [
-            f"save_onnx: {new.op.name} gives {name} new contents, and an ONNX file keeps nothing "
-            "from run to run; call eval() on the modules, or return the new contents"
+            f"save_onnx: {new.op.name} changes the state {name}, but an ONNX file has no state; "
+            "call eval() on the modules, or return the new contents"
         ]
         lines += [f"in module {new.origin.module}"] if new.origin.module else []
         lines += [f"at {new.origin.line}"] if new.origin.line else []
@@ -296,12 +296,13 @@ def _model(
 def _check_free(name: str, wanted: str) -> None:
     if name != wanted:
         raise ArgumentError(
-            f"save_onnx: two inputs or outputs are called {wanted!r}; rename the parameter"
+            f"save_onnx: two inputs or outputs are named {wanted!r}; rename the parameter"
         )
 
 
 def _check_size(nbytes: int) -> None:
     if nbytes > MOST_BYTES:
         raise ArgumentError(
-            f"save_onnx: {nbytes:,} bytes of tensors; an ONNX file holds {MOST_BYTES:,} at most"
+            f"save_onnx: the tensors take {nbytes:,} bytes, but an ONNX file holds at most "
+            f"{MOST_BYTES:,}"
         )

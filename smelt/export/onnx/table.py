@@ -31,14 +31,14 @@ RULES: Final[Rules] = {
     **pooling.RULES,
     **regions.RULES,
 }
-_UNSIGNED = "ONNX shifts unsigned integers only, which Smelt does not have"
+_UNSIGNED = "ONNX can only shift unsigned integers, which Smelt does not have"
 MISSING: Final[dict[Operation, str]] = {
     cards.shl: _UNSIGNED,
     cards.shr: _UNSIGNED,
-    cards.bitcast: "ONNX reads bits as another type in no runtime yet",
+    cards.bitcast: "no ONNX runtime supports reinterpreting bits as another type yet",
     random.random_bits: (
-        "random numbers come from a generator's state, which a file has not; draw them outside and "
-        "pass them as an input"
+        "random numbers need a generator's state, which an ONNX file does not have; draw them "
+        "outside and pass them as an input"
     ),
 }
 

@@ -174,7 +174,7 @@ class Writer:
     def needs_opset(self, node: Node, opset: int) -> None:
         """Raises where an operation came later than the file's opset."""
         if self.file.opset < opset:
-            raise refusal(node, f"it takes opset_version={opset} or later")
+            raise refusal(node, f"it needs opset_version={opset} or later")
 
     # --- graphs -----------------------------------------------------------------------------------
 
@@ -198,7 +198,7 @@ class Writer:
         asked = len(self.file.questions.outcomes)
         value = rule(self, node, *operands)
         if len(self.file.questions.outcomes) > asked:
-            raise refusal(node, "it takes lengths as numbers; leave them out of dynamic_axes")
+            raise refusal(node, "it needs fixed lengths; leave them out of dynamic_axes")
         return value
 
     def inner(self, leaves: Mapping[Node, str], roots: Sequence[Node]) -> tuple[Writer, list[str]]:
@@ -243,7 +243,7 @@ def place(origin: Origin) -> str:
 
 def refusal(node: Node, why: str) -> CompileError:
     """Returns the error for an operation that is not written."""
-    lines = [f"save_onnx: {node.op.name} has no form in this ONNX file: {why}"]
+    lines = [f"save_onnx: cannot write {node.op.name} to this ONNX file: {why}"]
     lines += [f"in module {node.origin.module}"] if node.origin.module else []
     lines += [f"at {node.origin.line}"] if node.origin.line else []
     return CompileError("\n  ".join(lines))

@@ -33,11 +33,14 @@ def pad_sequence(
         ShapeError: shapes that differ after the first axis.
     """
     if not sequences or padding_side not in ("left", "right"):
-        raise ArgumentError("pad_sequence: give a sequence at least; padding_side is left or right")
+        raise ArgumentError(
+            "pad_sequence: needs at least one sequence, and padding_side 'left' or 'right'; got "
+            f"{len(sequences)} and {padding_side!r}"
+        )
     first = sequences[0]
     if any(not x.ndim or x.shape[1:] != first.shape[1:] for x in sequences):
         shapes = ", ".join(str(x.shape) for x in sequences)
-        raise ShapeError(f"pad_sequence: shapes {shapes} differ behind the first axis")
+        raise ShapeError(f"pad_sequence: shapes {shapes} may only differ in the first axis")
     longest = max(x.shape[0] for x in sequences)
     padded = []
     for x in sequences:

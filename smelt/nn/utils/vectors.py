@@ -26,7 +26,9 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     wanted = list(parameters)
     total = sum(parameter.numel() for parameter in wanted)
     if vec.shape != (total,):
-        raise ShapeError(f"vector_to_parameters: {vec.shape} for {total} elements")
+        raise ShapeError(
+            f"vector_to_parameters: the vector must have shape ({total},), got {vec.shape}"
+        )
     start = 0
     with no_grad():
         for parameter in wanted:

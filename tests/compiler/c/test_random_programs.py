@@ -16,7 +16,7 @@ from tests.compiler.random_graphs import Program
 pytestmark = [
     needs_gcc,
     pytest.mark.filterwarnings("ignore:.* is unused. the function computes nothing:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.* no derivative passes:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.* no derivative flows:UserWarning"),
 ]
 
 

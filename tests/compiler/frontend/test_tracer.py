@@ -87,7 +87,7 @@ def test_the_engine_is_put_back_after_an_error() -> None:
 def test_a_tensor_of_another_trace_is_refused() -> None:
     kept = []
     traced(lambda x: [kept.append(x * 2) or x], smelt.ones(3))
-    with pytest.raises(TraceError, match="left the compiled step"):
+    with pytest.raises(TraceError, match="was used outside its compiled step"):
         traced(lambda x: [x + kept[0]], smelt.ones(3))
 
 
