@@ -1,8 +1,8 @@
 """What each operation of the loop IR gives, on NumPy scalars and vectors: one table an operation.
 
 The interpreter uses it, and so may anything that folds constants. Values are NumPy arrays of the
-dtype's storage; the half floats are computed in float32 and rounded back. Every function is called
-under `numpy.errstate(all="ignore")`.
+dtype's storage; the half floats are computed in float32 and rounded back, int8 in int32. Every
+function is called under `numpy.errstate(all="ignore")`.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def power(a: Value, b: Value) -> Value:
 def _number(x: Value, dtype: DType) -> Value:
     if dtype.compute is dtype:
         return x
-    return decode(np.asarray(x), dtype).astype(np.float32)[()]
+    return decode(np.asarray(x), dtype).astype(dtype.compute.storage)[()]
 
 
 def _fma_to_odd(a: Value, b: Value, c: Value) -> Value:

@@ -148,11 +148,13 @@ class Op(Operation):
 
 
 def check_not_half(name: str, dtype: DType) -> None:
-    """Raises DTypeError for the 16-bit floats: they are storage, and callers compute in float32."""
+    """Raises DTypeError for the 16-bit floats and int8: they are storage, and callers compute in
+    float32 and int32.
+    """
     if dtype.compute is not dtype:
         raise DTypeError(
-            f"{name}: {dtype.name} is storage, arithmetic on it happens in float32; "
-            "cast with .to(smelt.float32) first"
+            f"{name}: {dtype.name} is storage, arithmetic on it happens in {dtype.compute.name}; "
+            f"cast with .to(smelt.{dtype.compute.name}) first"
         )
 
 

@@ -10,10 +10,12 @@ reads it. Leaves lie in memory by nature. A node is materialized when
 - it is padded, and a product reads it that is no blocked convolution;
 - a large product reads it across its rows, which are long (`product_blocking.py`);
 - several read it and it finishes a product that nothing else reads: it takes the product's place;
+- it makes int8 of a product or a sum that nothing else reads: that has four times the bytes;
 - the expression has grown too large to be inlined further.
 
-Of a 16-bit number that is widened the 16 bits are stored, and each reader widens them: half the
-memory from the forward pass to the backward pass. Only what is delivered is stored as it is.
+Of a 16-bit float that is widened the 16 bits are stored, and each reader widens them: half the
+memory from the forward pass to the backward pass. It is the same with integers. Only what is
+delivered is stored as it is.
 
 Here it is also decided, once, which products are blocked, since that says how operands are read.
 """
@@ -31,6 +33,7 @@ from smelt.compiler.graph.product_blocking import (
     choose_product_blocking,
     copies_left,
 )
+from smelt.dtypes import int8
 from smelt.ir.graph import Graph, Leaf, Node, scalar_value
 from smelt.ir.loops import Expression, Variable, index_variable
 from smelt.ir.operation import Axes, Pattern
@@ -41,7 +44,6 @@ from smelt.ops.op import Inlined, Reader
 INLINE_LIMIT = 64  # cost up to which an expression is inlined
 RECOMPUTE_LIMIT = 3  # cost up to which an expression is computed again for each reader
 DEPTH_LIMIT = 60  # nested operations in one expression
-HALF = 2  # bytes of a 16-bit number
 WIDTH_LIMIT = 32  # reads of memory in one expression
 
 Blockings = dict[Node, Blocking | ProductBlocking]  # of the contractions that are blocked
@@ -147,9 +149,11 @@ def _chosen(order: list[Node], delivered: set[Node], blockings: Blockings) -> di
 
 
 def _widens(node: Node) -> bool:
-    """Whether a node is a 16-bit float in a wider dtype."""
+    """Whether a node is a 16-bit float as a wider float, or an integer as a wider integer."""
     before = node.inputs[0].dtype if node.op is elementwise.cast else node.dtype
-    return before.is_float and before.itemsize == HALF < node.dtype.itemsize and node.dtype.is_float
+    is_narrow = before.compute is not before if before.is_float else before.kind == "int"
+    is_same_kind = before.kind == node.dtype.kind
+    return is_narrow and is_same_kind and before.itemsize < node.dtype.itemsize
 
 
 def _reason(node: Node, readers: int, is_reread: bool, cost: int, depth: int) -> str | None:
@@ -174,6 +178,7 @@ def _wanted(
         (_operands_in_memory(order), "a loop, a branch or a collective reads it"),
         (delivered, "the step delivers it"),
         (finishing, "it finishes a product, and takes its place"),
+        (_narrowed(order, readers), "it finishes a sum in a quarter of the bytes"),
         (_padded_factors(order, readers, blockings), "a product reads what is padded many times"),
         ({node.inputs[0] for node in order if copies_left(node)}, "a product reads it across"),
         (_read_by_element(order, readers, blockings), "a convolution reads it element by element"),
@@ -236,6 +241,30 @@ def _finish_products(order: list[Node], readers: Readers) -> set[Node]:
         if is_product and len(readers[node]) == 1:
             open_ended.add(node)
     return finishing
+
+
+def _narrowed(order: list[Node], readers: Readers) -> set[Node]:
+    """Returns the int8 that are made of sums that nothing else reads, element by element, and that
+    are read by something else.
+    """
+    open_ended: set[Node] = set()
+    narrowed: set[Node] = set()
+    for node in order:
+        goes_on = isinstance(node.op, elementwise.Elementwise) and any(
+            one in open_ended and one.shape == node.shape for one in node.inputs
+        )
+        if goes_on and node.dtype is int8:
+            beside = (reader for reader, _ in readers[node])
+            if any(not _follows(reader, node) for reader in beside):
+                narrowed.add(node)
+        is_sum = node.op.pattern in (Pattern.CONTRACTION, Pattern.REDUCTION)
+        if (goes_on or is_sum) and len(readers[node]) == 1:
+            open_ended.add(node)
+    return narrowed
+
+
+def _follows(reader: Node, node: Node) -> bool:
+    return isinstance(reader.op, elementwise.Elementwise) and reader.shape == node.shape
 
 
 def _padded_factors(order: list[Node], readers: Readers, blockings: Blockings) -> set[Node]:
