@@ -34,7 +34,7 @@ class Analysis:
     """
 
     def __init__(self, captured: Captured) -> None:
-        self.captured = captured
+        self.captured: Captured = captured
         self.nodes: list[Node] = [
             node for node in captured.graph.nodes() if node not in captured.constants
         ]

@@ -69,7 +69,7 @@ class Quantize(Layer):
     kind = "quantize"
 
     def __init__(self, scale: float) -> None:
-        self.scale = scale
+        self.scale: float = scale
 
     def forward(self, samples: int, x: Tensor) -> Tensor:
         steps = (x * float(np.float32(1 / self.scale))).round().to(int32)
@@ -85,7 +85,7 @@ class Dequantize(Layer):
     kind = "dequantize"
 
     def __init__(self, scale: float) -> None:
-        self.scale = scale
+        self.scale: float = scale
 
     def forward(self, samples: int, q: Tensor) -> Tensor:
         return q.float() * float(np.float32(self.scale))
@@ -107,7 +107,9 @@ class Requantize(Layer):
     multiplier: Tensor
 
     def __init__(self, multiplier: np.ndarray, shift: int, low: int, high: int) -> None:
-        self.shift, self.low, self.high = shift, low, high
+        self.shift: int = shift
+        self.low: int = low
+        self.high: int = high
         self._hold(multiplier=multiplier)
 
     def forward(self, samples: int, total: Tensor) -> Tensor:
@@ -163,7 +165,7 @@ class Convolution(_Product):
     def __init__(
         self, weight: np.ndarray, bias: np.ndarray | None, settings: Mapping[str, Any]
     ) -> None:
-        self.settings = dict(settings)
+        self.settings: dict[str, Any] = dict(settings)
         self._hold(weight=weight, bias=bias)
 
     def forward(self, samples: int, q: Tensor) -> Tensor:
@@ -190,7 +192,7 @@ class MatrixProduct(_Product):
     bias: Tensor | None
 
     def __init__(self, constant: np.ndarray | None, is_left: bool, bias: np.ndarray | None) -> None:
-        self.is_left = is_left
+        self.is_left: bool = is_left
         self._hold(constant=constant, bias=bias)
 
     def forward(self, samples: int, *given: Tensor) -> Tensor:
@@ -208,7 +210,7 @@ class Sum(_Product):
     bias: Tensor | None
 
     def __init__(self, axes: tuple[int, ...], bias: np.ndarray | None) -> None:
-        self.axes = axes
+        self.axes: tuple[int, ...] = axes
         self._hold(bias=bias)
 
     def forward(self, samples: int, q: Tensor) -> Tensor:
@@ -246,7 +248,9 @@ class Combination(Layer):
     def __init__(
         self, multipliers: Sequence[np.ndarray], offset: np.ndarray, shift: int, low: int, high: int
     ) -> None:
-        self.shift, self.low, self.high = shift, low, high
+        self.shift: int = shift
+        self.low: int = low
+        self.high: int = high
         self.count: int = len(multipliers)
         self._hold(**{f"multiplier{number}": m for number, m in enumerate(multipliers)})
         self._hold(offset=offset)
@@ -284,7 +288,8 @@ class Clip(Layer):
     kind = "clip"
 
     def __init__(self, low: int, high: int) -> None:
-        self.low, self.high = low, high
+        self.low: int = low
+        self.high: int = high
 
     def forward(self, samples: int, q: Tensor) -> Tensor:
         return clipped(q.to(int32), self.low, self.high).to(int8)
@@ -306,7 +311,8 @@ class Movement(Layer):
     index: Tensor | None
 
     def __init__(self, op: Op, attributes: Attributes, index: np.ndarray | None = None) -> None:
-        self.op, self.attributes = op, attributes
+        self.op: Op = op
+        self.attributes: Attributes = attributes
         self._hold(index=index)
 
     def forward(self, samples: int, q: Tensor) -> Tensor:
@@ -327,7 +333,7 @@ class MaxPool(Layer):
     kind = "maximum"
 
     def __init__(self, windows: Mapping[str, Any]) -> None:
-        self.windows = dict(windows)
+        self.windows: dict[str, Any] = dict(windows)
 
     def forward(self, samples: int, q: Tensor) -> Tensor:
         wide = q.to(int32)
@@ -349,7 +355,8 @@ class Extreme(Layer):
     kind = "maximum"
 
     def __init__(self, op: Op, axes: tuple[int, ...]) -> None:
-        self.op, self.axes = op, axes
+        self.op: Op = op
+        self.axes: tuple[int, ...] = axes
 
     def forward(self, samples: int, q: Tensor) -> Tensor:
         return self.op(q.to(int32), axes=self.axes).to(int8)
@@ -364,7 +371,7 @@ class Concatenation(Layer):
     kind = "concatenate"
 
     def __init__(self, axis: int) -> None:
-        self.axis = axis
+        self.axis: int = axis
 
     def forward(self, samples: int, *given: Tensor) -> Tensor:
         return movement.concatenate(*given, axis=self.axis)
@@ -384,7 +391,9 @@ class FloatOperation(Layer):
     def __init__(
         self, op: Op, attributes: Attributes, constants: Sequence[np.ndarray | None]
     ) -> None:
-        self.op, self.attributes, self.count = op, attributes, len(constants)
+        self.op: Op = op
+        self.attributes: Attributes = attributes
+        self.count: int = len(constants)
         self._hold(**{f"operand{number}": array for number, array in enumerate(constants)})
 
     def forward(self, samples: int, *given: Tensor) -> Tensor:

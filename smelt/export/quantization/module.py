@@ -67,8 +67,8 @@ class QuantizedModule(Module):
     report: QuantizationReport
 
     def __init__(self, captured: Captured, layers: dict[str, Layer], program: Program) -> None:
-        self.layers = ModuleDict(layers)
-        self.program = program
+        self.layers: ModuleDict = ModuleDict(layers)
+        self.program: Program = program
         self.captured_shapes: tuple[Shape, ...] = tuple(
             [node.shape[1:] for node in captured.graph.arguments]
         )

@@ -29,7 +29,7 @@ class Range:
     """
 
     def __init__(self, percentile: float = 100.0) -> None:
-        self.percentile = percentile
+        self.percentile: float = percentile
         self.largest: float = 0.0
         self.count: int = 0
         self._histogram: np.ndarray = np.zeros(BINS, np.int64)

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from smelt.errors import CompileError
 from smelt.export.quantization import functions, layers
 from smelt.export.quantization.analysis import Analysis
@@ -42,8 +44,9 @@ class Rewriting:
     """
 
     def __init__(self, analysis: Analysis, ranges: Mapping[Node, Range], is_module: bool) -> None:
-        self.analysis, self.ranges = analysis, ranges
-        self.constants = analysis.captured.constants
+        self.analysis: Analysis = analysis
+        self.ranges: Mapping[Node, Range] = ranges
+        self.constants: dict[Node, np.ndarray] = analysis.captured.constants
         self._is_module = is_module
         self._values: dict[Node, Value] = {}
         self._floats: dict[Node, int] = {}  # registers of what is in float32 besides

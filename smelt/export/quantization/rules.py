@@ -31,7 +31,8 @@ __all__ = ["rule_of"]
 
 Rule = Callable[["Rewriting", Node], Value]
 AFFINE = (elementwise.add, elementwise.sub, elementwise.mul, elementwise.div, elementwise.neg)
-ONE, NOTHING = np.ones(()), np.zeros(())
+ONE: np.ndarray = np.ones(())
+NOTHING: np.ndarray = np.zeros(())
 
 
 def rule_of(node: Node) -> Rule:
