@@ -18,6 +18,7 @@ from smelt.nn.module import Module
 from smelt.ops.op import Shape
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
+from smelt.tensor.checked import checked_flags
 from smelt.tracing.engine import no_grad
 
 __all__ = ["Instruction", "Program", "QuantizedModule", "Returned"]
@@ -50,6 +51,7 @@ class Program:
     outputs: tuple[Returned, ...]
 
 
+@checked_flags
 class QuantizedModule(Module):
     """A model of int8, for evaluation: float32 in and out, as the model that it was made of.
 
