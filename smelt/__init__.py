@@ -52,7 +52,7 @@ from smelt.creation import (
     zeros,
     zeros_like,
 )
-from smelt.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64
+from smelt.dtypes import DType, bfloat16, bool_, float16, float32, float64, int8, int32, int64
 from smelt.dtypes import float16 as half
 from smelt.dtypes import float64 as double
 from smelt.dtypes import int64 as long
@@ -279,9 +279,9 @@ __all__ = [
     "fliplr", "flipud", "float16", "float32", "float64", "floor", "floor_divide", "fmod", "frac",
     "from_dlpack", "from_numpy", "full", "full_like", "gather", "ge", "get_rng_state", "grad",
     "gradcheck", "gt", "half", "hessian", "hstack", "hypot", "index_select", "inference_mode",
-    "initial_seed", "inner", "int32", "int64", "is_floating_point", "is_grad_enabled", "is_tensor",
-    "isclose", "isfinite", "isin", "isinf", "isnan", "jacfwd", "jacrev", "jvp", "kron", "le",
-    "lerp", "linspace", "load", "log", "log1p", "log2", "log10", "log_softmax", "logaddexp",
+    "initial_seed", "inner", "int8", "int32", "int64", "is_floating_point", "is_grad_enabled",
+    "is_tensor", "isclose", "isfinite", "isin", "isinf", "isnan", "jacfwd", "jacrev", "jvp", "kron",
+    "le", "lerp", "linspace", "load", "log", "log1p", "log2", "log10", "log_softmax", "logaddexp",
     "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "logsumexp", "long", "lt",
     "manual_seed", "masked_fill", "matmul", "max", "maximum", "mean", "median", "meshgrid", "min",
     "minimum", "mm", "movedim", "mul", "multinomial", "mv", "nan_to_num", "narrow", "ne", "neg",

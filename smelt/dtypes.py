@@ -1,8 +1,8 @@
 """The dtypes, and the one table that says what several of them make together.
 
-`float16` and `bfloat16` are storage: arithmetic on them happens in float32 and is rounded when it
-is stored. NumPy has no bfloat16, so its bits live in a `uint16` array; `decode` and `encode`
-translate.
+`float16`, `bfloat16` and `int8` are storage: arithmetic on the floats happens in float32 and is
+rounded when it is stored, arithmetic on int8 happens in int32 and wraps around. NumPy has no
+bfloat16, so its bits live in a `uint16` array; `decode` and `encode` translate.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ __all__ = [
     "float16",
     "float32",
     "float64",
+    "int8",
     "int32",
     "int64",
 ]
@@ -48,7 +49,9 @@ class DType:
     @property
     def compute(self) -> DType:
         """The dtype in which arithmetic on this one is done."""
-        return float32 if self.kind == "float" and self.itemsize == 2 else self
+        if self.kind == "float" and self.itemsize == 2:
+            return float32
+        return int32 if self.kind == "int" and self.itemsize == 1 else self
 
     def __repr__(self) -> str:
         return f"smelt.{self.name}"
@@ -58,19 +61,20 @@ class DType:
 
 
 bool_: Final = DType("bool", "bool", np.dtype(np.bool_), 0)
-int32: Final = DType("int32", "int", np.dtype(np.int32), 1)
-int64: Final = DType("int64", "int", np.dtype(np.int64), 2)
-float16: Final = DType("float16", "float", np.dtype(np.float16), 3)
-bfloat16: Final = DType("bfloat16", "float", np.dtype(np.uint16), 3)
-float32: Final = DType("float32", "float", np.dtype(np.float32), 4)
-float64: Final = DType("float64", "float", np.dtype(np.float64), 5)
+int8: Final = DType("int8", "int", np.dtype(np.int8), 1)
+int32: Final = DType("int32", "int", np.dtype(np.int32), 2)
+int64: Final = DType("int64", "int", np.dtype(np.int64), 3)
+float16: Final = DType("float16", "float", np.dtype(np.float16), 4)
+bfloat16: Final = DType("bfloat16", "float", np.dtype(np.uint16), 4)
+float32: Final = DType("float32", "float", np.dtype(np.float32), 5)
+float64: Final = DType("float64", "float", np.dtype(np.float64), 6)
 
 _KINDS = {"bool": 0, "int": 1, "float": 2}
-ALL = (bool_, int32, int64, float16, bfloat16, float32, float64)
+ALL = (bool_, int8, int32, int64, float16, bfloat16, float32, float64)
 BY_NAME = {dtype.name: dtype for dtype in ALL}
 _BY_STORAGE = {dtype.storage: dtype for dtype in ALL if dtype is not bfloat16}
 # NumPy dtypes that Smelt does not have, and the nearest one that holds every value of theirs
-_WIDENED = {"int8": int32, "int16": int32, "uint8": int32, "uint16": int32, "uint32": int64}
+_WIDENED = {"int16": int32, "uint8": int32, "uint16": int32, "uint32": int64}
 _PYTHON: dict[type, DType] = {bool: bool_, int: int64, float: float32}
 
 

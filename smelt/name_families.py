@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["FAMILIES", "NO_COMPLEX", "NO_SMALL_INTEGERS", "WHOLE", "Family"]
 
 NO_COMPLEX = "there are no complex numbers; keep real and imaginary parts in an axis of extent 2"
-NO_SMALL_INTEGERS = "Smelt's integers are int32 and int64; for masks there is bool_"
+NO_SMALL_INTEGERS = "Smelt's integers are int8, int32 and int64; for masks there is bool_"
 Family = tuple[str, str]  # a pattern of names, and why Smelt has none of them
 FAMILIES: tuple[Family, ...] = (
     (

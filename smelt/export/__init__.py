@@ -1,16 +1,20 @@
-"""Export: weights and checkpoints as files, steps as C, inference as ONNX."""
+"""Export: weights and checkpoints as files, steps as C, inference as ONNX or with integers."""
 
 from smelt.export.c_files import CExport, to_c
 from smelt.export.checkpoint import load, save
 from smelt.export.onnx import OnnxExport, save_onnx
+from smelt.export.quantization import QuantizationReport, QuantizedModule, quantize
 from smelt.export.safetensors import load_file, read_metadata, save_file
 from smelt.tensor.checked import checked_names as _checked_names
 
 __all__ = [
     "CExport",
     "OnnxExport",
+    "QuantizationReport",
+    "QuantizedModule",
     "load",
     "load_file",
+    "quantize",
     "read_metadata",
     "save",
     "save_file",

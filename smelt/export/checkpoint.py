@@ -87,7 +87,7 @@ def load(
 
     Returns:
         The value, equal to what was saved, with the same dtypes and the same order. PyTorch's
-        tensors of uint8, int8 and int16 are int32.
+        tensors of uint8 and int16 are int32.
 
     Raises:
         ArgumentError: a `map_location` other than the CPU.

@@ -48,6 +48,7 @@ Location = str | os.PathLike[str]
 # the format's name of a dtype -> ours, and the NumPy array that holds its bytes
 DTYPES: dict[str, tuple[DType, str]] = {
     "BOOL": (dtypes.bool_, "?"),
+    "I8": (dtypes.int8, "<i1"),
     "I32": (dtypes.int32, "<i4"),
     "I64": (dtypes.int64, "<i8"),
     "F16": (dtypes.float16, "<f2"),
@@ -56,7 +57,7 @@ DTYPES: dict[str, tuple[DType, str]] = {
     "F64": (dtypes.float64, "<f8"),
 }
 # those of arrays that a checkpoint holds, and no tensor
-ARRAYS = {"I8": "<i1", "U8": "<u1", "I16": "<i2", "U16": "<u2", "U32": "<u4", "U64": "<u8"}
+ARRAYS = {"U8": "<u1", "I16": "<i2", "U16": "<u2", "U32": "<u4", "U64": "<u8"}
 # the names of dtypes, ours or NumPy's -> the format's names, and the arrays that hold their bytes
 KINDS = {dtype.name: kind for kind, (dtype, _) in DTYPES.items()}
 KINDS |= {np.dtype(layout).name: kind for kind, layout in ARRAYS.items()}

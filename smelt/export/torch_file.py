@@ -62,7 +62,7 @@ def load_torch_file(path: Location, mmap: bool = False) -> Any:
 
     Returns:
         Tensors, Parameters, numbers, text and bytes within dicts, OrderedDicts, lists and tuples.
-        Tensors of one storage share its memory. Those of uint8, int8 and int16 are int32.
+        Tensors of one storage share its memory. Those of uint8 and int16 are int32.
 
     Raises:
         FileError: the file is missing, truncated or damaged; or it has anything else in it, such

@@ -46,7 +46,7 @@ class Kind:
 KINDS = {
     "BoolStorage": Kind(dtypes.bool_, np.dtype("?")),
     "ByteStorage": Kind(dtypes.int32, np.dtype("u1")),
-    "CharStorage": Kind(dtypes.int32, np.dtype("i1")),
+    "CharStorage": Kind(dtypes.int8, np.dtype("i1")),
     "ShortStorage": Kind(dtypes.int32, np.dtype("i2")),
     "IntStorage": Kind(dtypes.int32, np.dtype("i4")),
     "LongStorage": Kind(dtypes.int64, np.dtype("i8")),

@@ -1,8 +1,8 @@
 """The value of each operation of the loop IR on NumPy scalars and vectors, in tables by arity.
 
 The interpreter uses these tables; constant folding may, too. Values are NumPy arrays of the dtype's
-storage type; float16 and bfloat16 are computed in float32 and rounded back. Callers run every
-function under `numpy.errstate(all="ignore")`.
+storage type; float16 and bfloat16 are computed in float32 and rounded back, int8 in int32. Callers
+run every function under `numpy.errstate(all="ignore")`.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def power(a: Value, b: Value) -> Value:
 def _number(x: Value, dtype: DType) -> Value:
     if dtype.compute is dtype:
         return x
-    return decode(np.asarray(x), dtype).astype(np.float32)[()]
+    return decode(np.asarray(x), dtype).astype(dtype.compute.storage)[()]
 
 
 def _fma_to_odd(a: Value, b: Value, c: Value) -> Value:

@@ -50,7 +50,7 @@ INFIX = {
     "ge": (" >= ", 1),
 }
 ATOM = 9
-SUFFIX = {"int32": "_i32", "float16": "_f16", "bfloat16": "_bf16", "float64": "_f64"}
+SUFFIX = {"int8": "_i8", "int32": "_i32", "float16": "_f16", "bfloat16": "_bf16", "float64": "_f64"}
 
 
 def kernel_text(kernel: ir.Kernel, canonical: bool = False) -> str:

@@ -148,11 +148,11 @@ class Op(Operation):
 
 
 def check_not_half(name: str, dtype: DType) -> None:
-    """Raises DTypeError for 16-bit floats: they are storage only, callers compute in float32."""
+    """Raises DTypeError for 16-bit floats and int8, which are storage only."""
     if dtype.compute is not dtype:
         raise DTypeError(
-            f"{name}: {dtype.name} is for storage only, arithmetic happens in float32; "
-            "cast with .to(smelt.float32) first"
+            f"{name}: {dtype.name} is for storage only, arithmetic happens in {dtype.compute.name}; "
+            f"cast with .to(smelt.{dtype.compute.name}) first"
         )
 
 

@@ -81,7 +81,8 @@ def promoted(op: elementwise.Elementwise, *operands: Any) -> Tensor:
     elif op.to_bool and dtype is dtypes.int32:
         dtype = functools.reduce(dtypes.promote, [as_tensor(operand).dtype for operand in operands])
     compute = dtype.compute
-    result = op(*(as_tensor(operand, compute).to(compute) for operand in operands))
+    given = compute if dtype.is_float else dtype  # a number must be one that the integers have
+    result = op(*(as_tensor(operand, given).to(compute) for operand in operands))
     return result if compute is dtype or op.to_bool else result.to(dtype)
 
 

@@ -71,7 +71,7 @@ def compared_exactly(op: elementwise.Elementwise, operands: tuple[Any, ...]) -> 
 
 
 def _integers(x: Tensor) -> Tensor:
-    return x.to(dtypes.int64) if x.dtype is dtypes.bool_ else x
+    return x.to(dtypes.int64 if x.dtype is dtypes.bool_ else x.dtype.compute)
 
 
 def _beside_number(op: elementwise.Elementwise, x: Tensor, number: Any) -> Tensor:

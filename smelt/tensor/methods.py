@@ -9,7 +9,18 @@ import math
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
-from smelt.dtypes import DType, as_dtype, bfloat16, bool_, float16, float32, float64, int32, int64
+from smelt.dtypes import (
+    DType,
+    as_dtype,
+    bfloat16,
+    bool_,
+    float16,
+    float32,
+    float64,
+    int8,
+    int32,
+    int64,
+)
 from smelt.errors import ArgumentTypeError
 from smelt.ops import elementwise
 from smelt.tensor import (
@@ -198,6 +209,7 @@ def to_bool(x: Tensor) -> Tensor:
 
 KIND_NAMES = {
     bool_: "BoolTensor",
+    int8: "CharTensor",
     int32: "IntTensor",
     int64: "LongTensor",
     float16: "HalfTensor",

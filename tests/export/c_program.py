@@ -68,7 +68,7 @@ def main_text(export: CExport) -> str:
 
 
 _TYPES = {
-    "bool": "bool", "int32": "int32_t", "int64": "int64_t", "float16": "uint16_t",
+    "bool": "bool", "int8": "int8_t", "int32": "int32_t", "int64": "int64_t", "float16": "uint16_t",
     "bfloat16": "uint16_t", "float32": "float", "float64": "double",
 }  # fmt: skip
 

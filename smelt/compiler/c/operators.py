@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from smelt.compiler.c.support import FUNCTIONS
 from smelt.compiler.c.text import SHORT, literal, type_of
-from smelt.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64
+from smelt.dtypes import DType, bfloat16, bool_, float16, float32, float64, int8, int32, int64
 from smelt.errors import CompileError
 from smelt.ir.loops import COMPARE
 
@@ -82,9 +82,10 @@ def binary(use: Use, op: str, a: Text, b: Text, dtype: DType) -> Text:
     Raises CompileError when C has no such operation.
     """
     if dtype.compute is not dtype:
-        a, b = (convert(use, part, dtype, float32) for part in (a, b))
-        result = binary(use, op, a, b, float32)
-        return result if op in COMPARE else convert(use, result, float32, dtype)
+        wide = dtype.compute
+        a, b = (convert(use, part, dtype, wide) for part in (a, b))
+        result = binary(use, op, a, b, wide)
+        return result if op in COMPARE else convert(use, result, wide, dtype)
     if op in COMPARE:
         return Text(f"{a.within(SUM)} {_COMPARE[op]} {b.within(SUM)}", ANY)
     if dtype.kind == "bool" and op in _FLAG:
@@ -107,8 +108,9 @@ def unary(use: Use, op: str, x: Text, dtype: DType, result: DType) -> Text:
     if op == "bitcast":
         return _bitcast(use, x, dtype, result)
     if dtype.compute is not dtype:
-        wide = unary(use, op, convert(use, x, dtype, float32), float32, float32)
-        natural = bool_ if op in ("isnan", "isinf", "logical_not") else float32
+        compute = dtype.compute
+        wide = unary(use, op, convert(use, x, dtype, compute), compute, compute)
+        natural = bool_ if op in ("isnan", "isinf", "logical_not") else compute
         return convert(use, wide, natural, result)
     natural = bool_ if op in ("isnan", "isinf", "logical_not") else dtype
     return convert(use, _unary(use, op, x, dtype), natural, result)
@@ -175,6 +177,11 @@ def convert(use: Use, x: Text, given: DType, dtype: DType) -> Text:
         else:
             single = convert(use, x, given, float32)
         return call(use, f"{SHORT[dtype.name]}_from_f32", single)
+    if given.is_float and dtype is int8:
+        wide = convert(use, x, given, int32)
+        low, high = (Text(literal(bound, int32)) for bound in (-128, 127))
+        wide = binary(use, "minimum", binary(use, "maximum", wide, low, int32), high, int32)
+        return convert(use, wide, int32, int8)
     if given.is_float and dtype in (int32, int64):
         return call(use, f"{SHORT[dtype.name]}_from_{SHORT[given.name]}", x)
     return Text(f"({type_of(dtype)}){x.within(ATOM)}", PRODUCT)

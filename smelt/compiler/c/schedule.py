@@ -136,7 +136,7 @@ class _Scheduler:
 
     def fits_row(self, loop: Loop, found: _Sum, around: Sequence[Loop]) -> bool:
         """Whether the terms of a sum are contiguous along a loop around it."""
-        if trip_count(loop) < SHORT_ROW or not found.declare.register.dtype.is_float:
+        if trip_count(loop) < SHORT_ROW or self.is_vector_sum(found, around):
             return False
         if any(isinstance(part, (Loop, Scratch, Declare, Assign)) for part in found.rest):
             return False
@@ -145,6 +145,14 @@ class _Scheduler:
         if any(access.buffer in written for access in info.accesses):
             return False
         return _lies_along(info, loop)
+
+    def is_vector_sum(self, found: _Sum, around: Sequence[Loop]) -> bool:
+        """Whether a compiler makes vectors of a sum as it is: of integers side by side."""
+        if found.declare.register.dtype.is_float:
+            return False
+        last = found.loops[-1]
+        is_long = trip_count(last) >= LANES
+        return is_long and _lies_along(_info((found.loop,), around), last)
 
     def row(self, loop: Loop, found: _Sum) -> Body:
         extent = trip_count(loop)

@@ -12,6 +12,7 @@ from smelt.dtypes import DType, bfloat16, encode, float32
 # float32
 TYPES = {
     "bool": "bool",
+    "int8": "int8_t",
     "int32": "int32_t",
     "int64": "int64_t",
     "float16": "uint16_t",
@@ -21,6 +22,7 @@ TYPES = {
 }
 SHORT = {  # of dtypes in the names of functions
     "bool": "bool",
+    "int8": "i8",
     "int32": "i32",
     "int64": "i64",
     "float16": "f16",

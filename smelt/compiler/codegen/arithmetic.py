@@ -219,7 +219,8 @@ def binary(w: Writer, op: str, a: Value, b: Value) -> Value:
     if folded is not None:
         return folded
     if a.dtype.compute is not a.dtype:
-        result = binary(w, op, convert(w, a, float32), convert(w, b, float32))
+        wide = a.dtype.compute
+        result = binary(w, op, convert(w, a, wide), convert(w, b, wide))
         return result if op in COMPARE else convert(w, result, a.dtype)
     number, bound = b.number if not any(b.lane_offsets or ()) else None, upper_bound(op, a, b)
     a, b = broadcast_lanes(w, a, b)

@@ -22,6 +22,7 @@ from smelt.ir.symbolic import formula, is_symbolic, largest
 # done in float32
 _REGISTER = {
     "bool": "i1",
+    "int8": "i8",
     "int32": "i32",
     "int64": "i64",
     "float16": "i16",

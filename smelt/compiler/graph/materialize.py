@@ -11,10 +11,12 @@ readers. Leaves are in memory anyway. A node is materialized if
 - a large product reads it across its rows, which are long (`product_blocking.py`);
 - it is a factor of a derivative, kept in place of the values that it is made of (`keep`);
 - it finishes a product that nothing else reads, and has several readers: it replaces the product;
+- it is the int8 that a product or a sum becomes, which takes four times the bytes;
 - the expression has grown too large to be inlined further.
 
-A 16-bit number that is widened is stored in 16 bits, and each reader widens it: half the memory
-from the forward pass to the backward pass. Only what is delivered is stored as it is.
+A 16-bit float that is widened is stored in 16 bits, and each reader widens it: half the memory from
+the forward pass to the backward pass. Narrow integers are treated alike. Only what is delivered is
+stored as it is.
 
 This file also decides, once, which products are blocked, since that says how operands are read.
 """
@@ -32,6 +34,7 @@ from smelt.compiler.graph.product_blocking import (
     choose_product_blocking,
     copies_left,
 )
+from smelt.dtypes import int8
 from smelt.ir.graph import Graph, Leaf, Node, scalar_value
 from smelt.ir.loops import Expression, Variable, index_variable
 from smelt.ir.operation import Axes, Pattern
@@ -43,7 +46,6 @@ from smelt.ops.op import Inlined, Reader
 INLINE_LIMIT = 64  # cost up to which an expression is inlined
 RECOMPUTE_LIMIT = 3  # cost up to which an expression is computed again for each reader
 DEPTH_LIMIT = 60  # nested operations in one expression
-HALF = 2  # bytes of a 16-bit number
 WIDTH_LIMIT = 32  # reads of memory in one expression
 
 Blockings = dict[Node, Blocking | ProductBlocking]  # of the contractions that are blocked
@@ -149,9 +151,11 @@ def _chosen(order: list[Node], delivered: set[Node], blockings: Blockings) -> di
 
 
 def _widens(node: Node) -> bool:
-    """Whether a node is a 16-bit float in a wider dtype."""
+    """Whether a node is a 16-bit float as a wider float, or an integer as a wider integer."""
     before = node.inputs[0].dtype if node.op is elementwise.cast else node.dtype
-    return before.is_float and before.itemsize == HALF < node.dtype.itemsize and node.dtype.is_float
+    is_narrow = before.compute is not before if before.is_float else before.kind == "int"
+    is_same_kind = before.kind == node.dtype.kind
+    return is_narrow and is_same_kind and before.itemsize < node.dtype.itemsize
 
 
 def _reason(node: Node, readers: int, is_reread: bool, cost: int, depth: int) -> str | None:
@@ -177,6 +181,7 @@ def _wanted(
         (delivered, "the step delivers it"),
         ({node for node in order if node.op is keep}, "kept in place of what it is made of"),
         (finishing, "it finishes a product, and takes its place"),
+        (_narrowed(order, readers), "it finishes a sum in a quarter of the bytes"),
         (_padded_factors(order, readers, blockings), "a product reads what is padded many times"),
         ({node.inputs[0] for node in order if copies_left(node)}, "a product reads it across"),
         (_read_by_element(order, readers, blockings), "a convolution reads it element by element"),
@@ -239,6 +244,30 @@ def _finish_products(order: list[Node], readers: Readers) -> set[Node]:
         if is_product and len(readers[node]) == 1:
             open_ended.add(node)
     return finishing
+
+
+def _narrowed(order: list[Node], readers: Readers) -> set[Node]:
+    """Returns the int8 that are made of sums that nothing else reads, element by element, and that
+    are read by something else.
+    """
+    open_ended: set[Node] = set()
+    narrowed: set[Node] = set()
+    for node in order:
+        goes_on = isinstance(node.op, elementwise.Elementwise) and any(
+            one in open_ended and one.shape == node.shape for one in node.inputs
+        )
+        if goes_on and node.dtype is int8:
+            beside = (reader for reader, _ in readers[node])
+            if any(not _follows(reader, node) for reader in beside):
+                narrowed.add(node)
+        is_sum = node.op.pattern in (Pattern.CONTRACTION, Pattern.REDUCTION)
+        if (goes_on or is_sum) and len(readers[node]) == 1:
+            open_ended.add(node)
+    return narrowed
+
+
+def _follows(reader: Node, node: Node) -> bool:
+    return isinstance(reader.op, elementwise.Elementwise) and reader.shape == node.shape
 
 
 def _padded_factors(order: list[Node], readers: Readers, blockings: Blockings) -> set[Node]:

@@ -6,6 +6,7 @@ from typing import Final
 
 TYPES: Final = {  # onnx.TensorProto.FLOAT and so on
     "float32": 1,
+    "int8": 3,
     "int32": 6,
     "int64": 7,
     "bool": 9,

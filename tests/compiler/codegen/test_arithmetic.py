@@ -77,7 +77,8 @@ def samples(dtype: DType) -> np.ndarray:
             return encode(np.array(FLOATS), dtype)
     limits = np.iinfo(dtype.storage)
     edges = [limits.min, limits.min + 1, limits.max, limits.max - 1]
-    return np.array(INTEGERS + edges, dtype.storage)
+    inside = [number for number in INTEGERS if limits.min <= number <= limits.max]
+    return np.array(inside + edges, dtype.storage)
 
 
 def pairs(dtype: DType, multiple: int = 16) -> tuple[np.ndarray, np.ndarray]:
