@@ -150,9 +150,10 @@ class Op(Operation):
 def check_not_half(name: str, dtype: DType) -> None:
     """Raises DTypeError for 16-bit floats and int8, which are storage only."""
     if dtype.compute is not dtype:
+        wide = dtype.compute.name
         raise DTypeError(
-            f"{name}: {dtype.name} is for storage only, arithmetic happens in {dtype.compute.name}; "
-            f"cast with .to(smelt.{dtype.compute.name}) first"
+            f"{name}: {dtype.name} is for storage only, arithmetic happens in {wide}; "
+            f"cast with .to(smelt.{wide}) first"
         )
 
 

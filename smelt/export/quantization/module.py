@@ -161,7 +161,7 @@ class QuantizedModule(Module):
         values = dict(enumerate(inputs))
         for one in self.program.instructions:
             layer = self.layers[one.layer]
-            with computed_again(one.line, "", ""):
+            with computed_again(one.line, "", None):
                 values[one.writes] = layer(samples, *[values[number] for number in one.reads])
         return values
 
