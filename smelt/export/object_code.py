@@ -67,7 +67,6 @@ def made_object(
     Raises:
         CompileError: LLVM has no code for something, or the code needs what nothing defines.
     """
-    has_vectors = target.cpu is not None
     exported = traced.plain(name) if target.cpu is None else traced.vectorized(name, target.cpu)
     taken = frozenset({f"{name}_call"})
     alignment = LINE if is_library else 1
@@ -76,20 +75,20 @@ def made_object(
     if is_library:
         text += "\n" + emit_call(name, len(interface.names))
     try:
-        code, needed = _complete(text, target, not has_vectors)
+        code, needed = _complete(text, target)
     except ConstructError as error:
-        kernel = _culprit(exported, target, not has_vectors)
+        kernel = _culprit(exported, target)
         raise _located(error, traced.caller, exported, kernel) from error
     stack = max((stack_bytes(kernel) for kernel in exported.step.program.kernels), default=0)
     return MadeObject(code, exported, interface, tuple(needed), stack)
 
 
-def _complete(text: str, target: ObjectTarget, optimizes_loops: bool) -> tuple[bytes, list[str]]:
+def _complete(text: str, target: ObjectTarget) -> tuple[bytes, list[str]]:
     """Returns object code that brings along what it needs, and the names of the rest."""
     added: set[str] = set()
     while True:
         whole = text + ("\n" + alone(definitions(added, text)) if added else "")
-        code = compile_apart(whole, target.target, optimizes_loops)
+        code = compile_apart(whole, target.target, target.passes)
         missing = [one for one in undefined(code) if one not in _LINKERS]
         found = AVAILABLE.intersection(missing) - added
         if not found:
@@ -133,7 +132,7 @@ def _freestanding(exported: ExportedStep, interface: Interface, is_library: bool
     return Freestanding(interface.name, program, addresses, constants, given, count)
 
 
-def _culprit(exported: ExportedStep, target: ObjectTarget, optimizes_loops: bool) -> str:
+def _culprit(exported: ExportedStep, target: ObjectTarget) -> str:
     """Returns the name of a kernel of which LLVM makes no code, or "" if it makes code of each.
 
     LLVM does not say where it was when it ended; so halves of the kernels are tried alone.
@@ -146,7 +145,7 @@ def _culprit(exported: ExportedStep, target: ObjectTarget, optimizes_loops: bool
             emit_kernel(module, kernel, f'@"{number}"')
         text = alone(str(module).replace("define internal void", "define void"))
         try:
-            compile_apart(text, target.target, optimizes_loops)
+            compile_apart(text, target.target, target.passes)
             suspects = suspects[len(half) :]
         except ConstructError:
             if len(suspects) == 1:

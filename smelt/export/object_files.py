@@ -91,8 +91,8 @@ def to_object(
 
     The file is made by LLVM, in a process of its own. It has two functions, NAME_init and
     NAME_step, which the header beside it declares as `to_c` does, no variables, and it calls no
-    C library. Code for a CPU with vectors (x86-64, aarch64, wasm32) is that which Smelt runs
-    itself, on one thread; code for others computes the same bits as the C source.
+    C library. Code for x86-64 and aarch64 is that which Smelt runs itself, on one thread; code for
+    others computes the same bits as the C source.
 
     Args:
         step: a compiled function, a module, or a function, which is compiled.

@@ -6,13 +6,13 @@ import platform
 import sys
 from dataclasses import dataclass, replace
 
+from smelt.compiler.codegen.apart import Passes
 from smelt.compiler.codegen.machine import LEVELS, Target
 from smelt.compiler.cpu import CPU, NEON, SSE
 from smelt.errors import ArgumentError
 
 __all__ = ["ObjectTarget", "object_target"]
 
-SIMD128 = CPU("SIMD128", 128, 16, has_fma=False)
 # formats of object files that are neither ELF nor WebAssembly
 _OTHERS = ("darwin", "macos", "apple", "ios", "windows", "win32", "msvc", "mingw", "cygwin", "uefi")
 MICROCONTROLLERS = {  # the first part of a triple: the CPU that is usual
@@ -28,12 +28,18 @@ MICROCONTROLLERS = {  # the first part of a triple: the CPU that is usual
 class ObjectTarget:
     """A target of object code.
 
-    `cpu` is what passes know of it; None where it has no vectors, or where they would not pay.
+    `cpu` is what passes know of it; None where plain loops are better.
     """
 
     target: Target
     cpu: CPU | None = None
     has_short_loops: bool = False  # whether a loop should count in 32 bits
+    vectorizes: bool = False  # whether LLVM makes vectors of plain loops
+
+    @property
+    def passes(self) -> Passes:
+        """What LLVM does with the code."""
+        return "inline" if self.cpu is not None else "vectors" if self.vectorizes else "loops"
 
 
 def object_target(
@@ -78,9 +84,9 @@ def object_target(
         return _risc_v(plain, architecture == "riscv64")
     if architecture == "wasm32":
         features = "+simd128" if features is None else features
-        vectors = SIMD128 if "+simd128" in features.split(",") else None
+        # without fused multiply-add: so tiles pay less, and vectors of emulated ones are long
         made = replace(plain, cpu=cpu or "generic", features=features, relocation="static")
-        return ObjectTarget(made, vectors, True)
+        return ObjectTarget(made, None, True, "+simd128" in features.split(","))
     known = ["x86_64", "aarch64", *MICROCONTROLLERS, "riscv32", "riscv64", "wasm32"]
     raise ArgumentError(f"{caller}: target={triple!r}: begin with one of {', '.join(known)}")
 

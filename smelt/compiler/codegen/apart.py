@@ -14,31 +14,36 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 from smelt.compiler.codegen import machine
 from smelt.compiler.codegen.machine import Target
 from smelt.errors import ArgumentError, CompileError
 
+Passes = Literal["inline", "loops", "vectors"]
 ROOT = Path(__file__).parents[3]  # where the package lies
 REFUSED = 3  # the exit code of a process that has said what is wrong
 LAST_LINES = 4  # of what LLVM says that an error shows
 _UNKNOWN = re.compile(r"'([^']*)' is not a recognized (feature|processor) for this target")
 
 
-def compile_apart(text: str, target: Target, optimizes_loops: bool) -> bytes:
+def compile_apart(text: str, target: Target, passes: Passes) -> bytes:
     """Returns the object code of LLVM text, made in another process.
 
     Args:
         text: of one module.
         target: what the code is for.
-        optimizes_loops: whether LLVM does more than to inline, which is enough for code that has
-            vectors already.
+        passes: what LLVM does with it: "inline", which is enough for code that has vectors, "loops"
+            for plain loops, or "vectors" for plain loops of which it should make vectors.
 
     Raises:
         ArgumentError: LLVM knows no such processor or feature.
         ConstructError: LLVM has no code for something, or does not take the text.
+        CompileError: this process knows no Python to start.
     """
-    order = json.dumps({"target": asdict(target), "optimizes_loops": optimizes_loops})
+    if not sys.executable:
+        raise CompileError("object code is made by a second Python, and this one has no program")
+    order = json.dumps({"target": asdict(target), "passes": passes})
     # the child must find this package, and not a folder of its name where the user works
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
@@ -76,10 +81,10 @@ def main() -> int:
     target = Target(**settings["target"])
     try:
         module = machine.parse(text, target)
-        if settings["optimizes_loops"]:
-            module = machine.optimise_loops(module, target)
-        else:
+        if settings["passes"] == "inline":
             module = machine.optimise(module, target)
+        else:
+            module = machine.optimise_loops(module, target, settings["passes"] == "vectors")
         code = machine.emit(module, target)
     except (CompileError, RuntimeError) as error:
         print(getattr(error, "message", error), file=sys.stderr)

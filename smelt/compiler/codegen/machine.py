@@ -178,13 +178,14 @@ def optimise(module: llvm.ModuleRef, target: Target | None = None) -> llvm.Modul
     return module
 
 
-def optimise_loops(module: llvm.ModuleRef, target: Target) -> llvm.ModuleRef:
-    """Makes plain loops quick and small, by the passes of -O2 without those for vectors.
+def optimise_loops(module: llvm.ModuleRef, target: Target, vectorizes: bool) -> llvm.ModuleRef:
+    """Makes plain loops quick and small, by the passes of -O2, with vectors if asked to.
 
     Loops are not unrolled: where the code is made for a small processor, memory is short.
     """
     options = create_pipeline_tuning_options(LEVEL)
-    options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
+    options.loop_vectorization = vectorizes
+    options.slp_vectorization = options.loop_unrolling = False
     builder = create_pass_builder(_machine(target), options)
     passes = builder.getModulePassManager()
     passes.run(module, builder)

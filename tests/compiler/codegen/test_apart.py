@@ -39,17 +39,17 @@ define void @lost.7(ptr %x) nounwind {
 
 
 def test_code_for_another_cpu() -> None:
-    file = read_elf(compile_apart(PLAIN, CORTEX, True))
+    file = read_elf(compile_apart(PLAIN, CORTEX, "loops"))
     assert file.machine == 40  # Arm
     assert [one.name for one in file.symbols if one.section and one.name == "plain"] == ["plain"]
 
 
 @pytest.mark.parametrize("target", [CORTEX, WASM])
 def test_what_code_needs_from_elsewhere(target: Target) -> None:
-    code = compile_apart(CALL, target, True)
+    code = compile_apart(CALL, target, "loops")
     assert undefined(code) == ([] if target is WASM else ["floorf"])  # WebAssembly has f32.floor
     assert 0 < code_bytes(code) < 64
-    called = compile_apart(CALL.replace("llvm.floor.f32", "outside"), WASM, True)
+    called = compile_apart(CALL.replace("llvm.floor.f32", "outside"), WASM, "loops")
     assert undefined(called) == ["outside"]
 
 
@@ -58,7 +58,7 @@ def test_what_code_needs_from_elsewhere(target: Target) -> None:
 )
 def test_what_llvm_has_no_code_for_ends_the_other_process_only(text: str, construct: str) -> None:
     with pytest.raises(ConstructError) as caught:
-        compile_apart(text, CORTEX, False)
+        compile_apart(text, CORTEX, "inline")
     message = str(caught.value)
     assert "thumbv7em-none-eabi, cortex-m4" in message
     assert construct in message
@@ -66,13 +66,13 @@ def test_what_llvm_has_no_code_for_ends_the_other_process_only(text: str, constr
 
 def test_text_that_is_none() -> None:
     with pytest.raises(ConstructError, match="LLVM does not accept the module"):
-        compile_apart("define nothing", CORTEX, False)
+        compile_apart("define nothing", CORTEX, "inline")
 
 
 def test_cpus_and_features_that_llvm_does_not_know() -> None:
     with pytest.raises(ArgumentError, match="no CPU 'cortex-m99'"):
-        compile_apart(PLAIN, Target(CORTEX.triple, "cortex-m99", ""), True)
+        compile_apart(PLAIN, Target(CORTEX.triple, "cortex-m99", ""), "loops")
     with pytest.raises(ArgumentError, match="no feature '.?telepathy'"):
-        compile_apart(PLAIN, Target(CORTEX.triple, "cortex-m4", "+telepathy"), True)
+        compile_apart(PLAIN, Target(CORTEX.triple, "cortex-m4", "+telepathy"), "loops")
     with pytest.raises(ConstructError):
-        compile_apart(PLAIN, Target("nonsense-none-none", "", ""), True)
+        compile_apart(PLAIN, Target("nonsense-none-none", "", ""), "loops")
