@@ -124,15 +124,18 @@ class Interface:
         is_filled: bool = False,
         alignment: int = 1,
     ) -> None:
-        self.step, self.is_filled, self.alignment = step, is_filled, alignment
-        self.name, self.upper = step.name, step.name.upper()
+        self.step: Step = step
+        self.is_filled: bool = is_filled
+        self.alignment: int = alignment
+        self.name: str = step.name
+        self.upper: str = step.name.upper()
         own = {f"{self.name}_{what}" for what in ("init", "step", "state")}
         # of everything outside of kernels: what is local in the step hides nothing
         self.globals: Names = Names({*taken, *own, "state"})
-        self.members = Names()
-        self.sizes = Sizes()
+        self.members: Names = Names()
+        self.sizes: Sizes = Sizes()
         self.workspace: Workspace = workspace(step.program, alignment)
-        self.touched = touched(step.program)
+        self.touched: set[Slot] = touched(step.program)
         self.places: dict[Slot, Place] = {}
         self.constants: list[Constant] = []
         self.initial: list[Initial] = []
