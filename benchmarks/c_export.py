@@ -1,10 +1,11 @@
-"""The C that `to_c` writes beside Smelt's own machine code: seconds a step, one thread.
+"""What `to_c` and `to_object` write beside Smelt's own machine code: seconds a step, one thread.
 
     python benchmarks/c_export.py [NETWORK ...]
 
 For each network of the tests' zoo, inference and training step: Smelt's time, and that of the C
 compiled by gcc -O3 for any x86-64, and for this CPU, with the two options that let gcc make vectors
-of more loops. Both sides run in turn within one process, so a busy machine changes seconds, and
+of more loops; then that of the object file for AVX2, and of one for AVX-512 where this CPU has it.
+All sides run in turn within one process, so a busy machine changes seconds, and
 ratios little. The median of the rounds counts.
 """
 
@@ -27,12 +28,15 @@ from smelt import export
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from smelt_runtime.processor import features
 from tests.export.c_zoo import ZOO, training_step
 
 OPTIONS = {
     "C -O3": ("-O3",),
     "C for this CPU": ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math"),
 }
+LEVELS = {"avx2": "x86-64-v3", "avx512vl": "x86-64-v4"}
+OBJECTS = [cpu for needed, cpu in LEVELS.items() if needed in features()]
 ROUNDS, SECONDS = 7, 0.03
 
 
@@ -42,7 +46,7 @@ def main(names: list[str]) -> None:
 
 
 def table(names: list[str]) -> None:
-    heads = "".join(f"{head:>16}" for head in ("LLVM us", *OPTIONS, "code bytes"))
+    heads = "".join(f"{head:>16}" for head in ("LLVM us", *OPTIONS, *OBJECTS, "code bytes"))
     print(f"{'network':<18}{'step':<10}{heads}")
     for name in names or ZOO:
         network = ZOO[name]
@@ -62,7 +66,10 @@ def measure(name: str, kind: str, step: Any, arrays: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         made = export.to_c(step, folder, *arrays)
         sides = [lambda count: step.repeat(count, *arrays)]
-        sides += [side(made, options, number) for number, options in enumerate(OPTIONS.values())]
+        sides += [side(made, options) for options in OPTIONS.values()]
+        for cpu in OBJECTS:
+            file = Path(folder) / f"{cpu}.o"
+            sides.append(side(export.to_object(step, file, *arrays, cpu=cpu, name="net"), ()))
         counts = [count_of(run) for run in sides]
         seconds: list[list[float]] = [[] for _ in sides]
         for _ in range(ROUNDS):
@@ -77,20 +84,24 @@ def measure(name: str, kind: str, step: Any, arrays: Any) -> None:
         )
 
 
-def side(made: export.CExport, options: tuple[str, ...], number: int) -> Callable[[int], None]:
-    """Returns what runs steps of the C code."""
-    source = Path(made.source)
-    loop = source.with_name("loop.c")
+def side(
+    made: export.CExport | export.ObjectExport, options: tuple[str, ...]
+) -> Callable[[int], None]:
+    """Returns what runs steps of exported code."""
+    is_c = isinstance(made, export.CExport)
+    loop = Path(made.header).with_name("loop.c")
+    header = Path(made.header).name
     parameters = [f"arrays[{k}]" for k in range(len(made.arguments) + len(made.results))]
     calls = ", ".join(["(void *)state", *parameters])
     loop.write_text(
-        f'#include "{made.name}.h"\n'
+        f'#include "{header}"\n'
         f"int repeat(void *state, void **arrays, int count)\n{{\n    int code = 0;\n"
         f"    while (count-- > 0)\n        code |= {made.name}_step({calls});\n"
         f"    return code;\n}}\n"
     )
-    library = source.with_name(f"library{number}.so")
-    command = ["gcc", "-std=c99", *options, "-shared", "-fPIC", str(source), str(loop)]
+    code_file = made.source if is_c else made.object_file
+    library = Path(f"{code_file}.{len(options)}.so")
+    command = ["gcc", "-std=c99", *options, "-shared", "-fPIC", code_file, str(loop)]
     subprocess.run([*command, "-o", str(library)], check=True)
     code = ctypes.CDLL(str(library))
     state = np.zeros(made.state_bytes + 64, np.uint8)

@@ -45,6 +45,7 @@ FLOORS = (  # the ground floor first
         "pytorch_names",
         "cuda",
         "backends",
+        "runtime",
         "mpi",
     ),
     ("ir",),

@@ -37,6 +37,7 @@ MODULES = (
     "smelt.sklearn",
     "smelt.recipes",
     "smelt.export",
+    "smelt.runtime",
     "smelt.random",
     "smelt.autograd",
     "smelt.dual",

@@ -115,6 +115,21 @@ def run_portable(
     return planned, share_kernels(lower(planned, name))
 
 
+def run_for_one_thread(
+    graph: Graph, name: str, state_names: Mapping[Node, str], cpu: CPU
+) -> tuple[Planned, Program, Program]:
+    """Returns the groups of a step, its program of plain loops, and that with the vectors of a CPU,
+    for one thread: what code is made of that leaves this process. Arguments as of `run_pipeline`.
+    """
+    options = Options(name, state_names, cpu)
+    made: dict[str, Any] = {}
+    latest: Any = graph
+    for one in PIPELINE:
+        if one.run is not _chunk:
+            latest = made[one.makes] = one.run(latest, options)
+    return made["planned"], made["lowered"], made["program"]
+
+
 def run_pipeline(graph: Graph, name: str, state_names: Mapping[Node, str]) -> Stages:
     """Returns every stage of a step, from its traced graph to the program that is emitted.
 

@@ -1,7 +1,11 @@
-"""Export: weights and checkpoints as files, steps as C, inference as ONNX or with integers."""
+"""Export: weights and checkpoints as files, steps as C and object code, inference as ONNX or with
+integers.
+"""
 
 from smelt.export.c_files import CExport, to_c
 from smelt.export.checkpoint import load, save
+from smelt.export.library_files import LibraryExport, to_library
+from smelt.export.object_files import ObjectExport, to_object
 from smelt.export.onnx import OnnxExport, save_onnx
 from smelt.export.quantization import QuantizationReport, QuantizedModule, quantize
 from smelt.export.safetensors import load_file, read_metadata, save_file
@@ -9,6 +13,8 @@ from smelt.tensor.checked import checked_names as _checked_names
 
 __all__ = [
     "CExport",
+    "LibraryExport",
+    "ObjectExport",
     "OnnxExport",
     "QuantizationReport",
     "QuantizedModule",
@@ -20,6 +26,8 @@ __all__ = [
     "save_file",
     "save_onnx",
     "to_c",
+    "to_library",
+    "to_object",
 ]
 
 _checked_names(globals(), __all__, __name__)

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from smelt.atomic import replacing, writable_folder
-from smelt.compiler.artifacts import Traced
-from smelt.compiler.c.text import RESERVED
-from smelt.compiler.frontend.signature import Call as Signature
-from smelt.compiler.frontend.signature import flatten_call
-from smelt.compiler.frontend.step import compile as compiled
-from smelt.errors import ArgumentError, FileError
-from smelt.export.c_names import (
-    CParameter,
-    argument_names,
-    call_origins,
-    result_names,
-)
-from smelt.export.names import state_names
-from smelt.ir.graph import Node
-from smelt.ir.program import Program
+from smelt.errors import FileError
+from smelt.export.c_names import CParameter
 
 if TYPE_CHECKING:
-    from smelt.compiler.c.step import Array, Field, Files
+    from smelt.compiler.c.interface import Field
+    from smelt.compiler.c.step import Files
 
 __all__ = ["CExport", "CParameter", "to_c"]
 
@@ -124,77 +109,15 @@ def to_c(
         (6, {})
     """
     # loaded when it is needed: the passes and the emitter
-    from smelt.compiler.c.schedule import schedule
-    from smelt.compiler.c.step import Step, emit
-    from smelt.compiler.pipeline import run_portable
-    from smelt.ir.program import with_kernels
+    from smelt.compiler.c.step import emit
+    from smelt.export.traced_step import check_name, traced_step
 
-    _check_name(name)
-    call, traced, function = _trace(step, example_inputs)
-    named = state_names(traced, function)
-    graph_names = {node: text for node, (text, _) in zip(traced.graph.states, named, strict=True)}
-    planned, plain = run_portable(traced.graph, name, graph_names)
-    program = with_kernels(plain, {kernel: schedule(kernel) for kernel in plain.kernels})
-    origins = dict(call_origins(planned, program))
-    updated = {old for old, _ in traced.graph.updates}
-    arguments, results = argument_names(call, traced, function), result_names(traced)
-    made = emit(
-        Step(
-            name,
-            program,
-            list(_states(traced, named, updated)),
-            planned.constants,
-            arguments,
-            results,
-            [check.message for check in traced.graph.assertions],
-            origins,
-        )
-    )
-    return _write(folder, name, made, _flops(plain), arguments, results)
-
-
-def _check_name(name: str) -> None:
-    is_one = isinstance(name, str) and re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name)
-    if not is_one or name in RESERVED:
-        raise ArgumentError(
-            f"to_c: name must be a C identifier, got {name!r}; use letters, digits and underscores"
-        )
-
-
-def _trace(
-    step: Callable[..., Any], inputs: tuple[Any, ...]
-) -> tuple[Signature, Traced, Callable[..., Any]]:
-    if not callable(step):
-        raise ArgumentError(f"to_c needs a compiled function, got {type(step).__name__}")
-    if not hasattr(step, "executables"):
-        step = compiled(step)
-    call = flatten_call(inputs, {})
-    executables = step.executables  # type: ignore[attr-defined]
-    traced = executables.traced(call)
-    for grad in traced.gradients:
-        if grad.entry is not None:
-            raise ArgumentError(
-                f"to_c: {executables.name} reads a .grad that an earlier call left; call "
-                "zero_grad(), backward() and step() in one function"
-            )
-    return call, traced, getattr(step, "function", step)
-
-
-def _states(
-    traced: Traced, names: Sequence[tuple[str, str]], updated: set[Node]
-) -> Iterator[Array]:
-    from smelt.compiler.c.step import Array
-
-    for node, tensor, (name, kind) in zip(traced.graph.states, traced.states, names, strict=True):
-        contents = np.ascontiguousarray(tensor.stored)
-        yield Array(name, contents, tensor.dtype, node in updated, kind)
-
-
-def _flops(program: Program, times: int = 1) -> int:
-    from smelt.compiler.report.cost import count
-    from smelt.compiler.report.explain import calls
-
-    return sum(count(call.kernel).operations * trips for _, call, trips in calls(program, times))
+    check_name("to_c", name)
+    traced = traced_step("to_c", step, example_inputs)
+    plain = traced.plain(name)
+    made = emit(plain.step)
+    arguments, results = plain.arguments, plain.results
+    return _write(folder, name, made, plain.flops, arguments, results)
 
 
 # --- files ----------------------------------------------------------------------------------------

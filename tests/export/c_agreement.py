@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 import smelt
-from smelt import export, nn
+from smelt import nn
 from smelt.random import default_generator
-from tests.export.c_targets import TARGETS
+from tests.export.c_targets import OBJECTS, TARGETS
 from tests.export.c_zoo import ZOO, Batch, Network, training_step
 
+# targets of C by their names; those of object code behind "object "
+KINDS = TARGETS | {f"object {name}": target for name, target in OBJECTS.items()}
 LOSSES = 1e-5  # how far losses may differ, relatively
 WIDE = 1e-9  # how far losses and parameters may differ in float64
 PARAMETERS = 1e-4  # how far parameters may differ after all steps, relative to the largest
@@ -73,8 +75,8 @@ def _trained(network: Network, target: str, steps: int, wide: bool) -> Agreement
             for batch in batches
         ]
     with tempfile.TemporaryDirectory() as folder:
-        made = export.to_c(step, folder, *batches[0], name="training")
-        codes, results, state = TARGETS[target].program(made)(batches)
+        made = KINDS[target].export(step, folder, *batches[0], name="training")
+        codes, results, state = KINDS[target].program(made)(batches)
     losses = np.array([step(*batch).item() for batch in batches])
     ours = np.array([arrays[0] for arrays in results])
     assert set(codes) == {0}
@@ -101,8 +103,8 @@ def predicted(name: str, target: str = "gcc sanitized", inputs: int = 1000) -> A
     rows = len(network.batch(np.random.default_rng(0))[0])
     batches = [batch[: network.inputs] for batch in _batches(network, math.ceil(inputs / rows))]
     with tempfile.TemporaryDirectory() as folder:
-        made = export.to_c(step, folder, *batches[0], name="inference")
-        codes, results, _ = TARGETS[target].program(made)(batches)
+        made = KINDS[target].export(step, folder, *batches[0], name="inference")
+        codes, results, _ = KINDS[target].program(made)(batches)
     assert set(codes) == {0}
     found = Agreement(results=[arrays[0].tobytes() for arrays in results])
     for batch, arrays in zip(batches, results, strict=True):

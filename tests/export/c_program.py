@@ -1,4 +1,4 @@
-"""Compiles what `to_c` wrote, with a main function around it, and runs it on arrays.
+"""Compiles what `to_c` or `to_object` wrote, with a main function around it, and runs it on arrays.
 
 The program reads the number of steps and each step's arguments from its standard input, and writes
 each step's code and results, and at last its state, to its standard output.
@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from smelt.export import CExport
+from smelt.export import CExport, ObjectExport
+
+Export = CExport | ObjectExport
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
 SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -45,7 +47,7 @@ int main(void)
 """
 
 
-def main_text(export: CExport) -> str:
+def main_text(export: Export) -> str:
     """Returns the main function around an exported step."""
     arrays, reads, writes, names = [], [], [], ["&state"]
     for kind, several in (("in", export.arguments), ("out", export.results)):
@@ -78,19 +80,20 @@ class CProgram:
 
     def __init__(
         self,
-        export: CExport,
+        export: Export,
         compiler: str = "gcc",
         options: Sequence[str] = ("-O2",),
         runner: Sequence[str] = (),
         main_options: Sequence[str] = (),
     ) -> None:
         self.export, self.runner = export, list(runner)
-        folder = Path(export.source).parent
+        folder = Path(export.header).parent
         main, self.path = folder / f"{export.name}_main.c", folder / f"{export.name}_program"
         main.write_text(main_text(export))
         step = folder / f"{export.name}.o"
-        command = [compiler, *STRICT, *options, "-c", export.source, "-o", str(step)]
-        self._run(command)
+        if isinstance(export, CExport):
+            command = [compiler, *STRICT, *options, "-c", export.source, "-o", str(step)]
+            self._run(command)
         self._run([compiler, *options, str(main), str(step), "-o", str(self.path), *main_options])
 
     @staticmethod

@@ -29,8 +29,12 @@ class Workspace:
 Spans = dict[Slot, tuple[int, int]]  # live ranges: the first and the last moment of use
 
 
-def workspace(program: Program) -> Workspace:
-    """Returns where the temporaries of a program and of its regions are."""
+def workspace(program: Program, alignment: int = 1) -> Workspace:
+    """Returns where the temporaries of a program and of its regions are.
+
+    Each begins at a multiple of `alignment` bytes, which is a multiple or a divisor of the size of
+    every dtype.
+    """
     spans: Spans = {}
     clock = count()
     _walk(program, spans, clock)
@@ -42,9 +46,10 @@ def workspace(program: Program) -> Workspace:
         by_dtype.setdefault(slot.dtype, []).append(slot)
     for dtype, slots in by_dtype.items():
         occupied, elements[dtype] = Occupied(moments), 0
+        unit = max(1, alignment // dtype.itemsize)
         # the largest first, each at the lowest offset that is free during its live range
         for slot in sorted(slots, key=lambda slot: (-slot.nbytes, spans[slot])):
-            size = max(1, slot.nbytes // dtype.itemsize)
+            size = max(1, -(-slot.nbytes // (unit * dtype.itemsize))) * unit
             offsets[slot] = occupied.lowest(*spans[slot], size)
             occupied.take(*spans[slot], offsets[slot], offsets[slot] + size)
             elements[dtype] = max(elements[dtype], offsets[slot] + size)

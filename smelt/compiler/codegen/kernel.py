@@ -40,6 +40,7 @@ ATTRIBUTES = 'nounwind noinline "min-legal-vector-width"="512" "prefer-vector-wi
 HELPER = ATTRIBUTES.replace("noinline", "alwaysinline")
 _LEAVES = (ir.Constant, ir.Variable, ir.Lanes)
 _ODD = r"[^\w.-]"  # characters that names of functions do not have
+SHORT = 1 << 30  # limit for the bounds of a loop that counts in 32 bits
 STACK_BYTES = 1 << 20  # limit for the scratch buffers of one kernel, on a thread's stack
 
 
@@ -218,7 +219,8 @@ class _Function(Visitor):
 
     def run(self, loop: ir.Loop, start: Value, stop: Value, runs: bool) -> None:
         limit = stop.upper_bound if start.upper_bound is not None else None
-        with self.writer.loop(start.text, stop.text, loop.step, runs=runs) as index:
+        short = limit is not None and max(limit, start.upper_bound or 0, loop.step) <= SHORT
+        with self.writer.loop(start.text, stop.text, loop.step, runs=runs, short=short) as index:
             self.names[loop.variable.name] = Value(index, int64, upper_bound=limit)
             self.block(loop.body)
 

@@ -47,16 +47,24 @@ SEVERAL = b"several\0"  # begins the code of several modules; each follows, afte
 STACK_BYTES = 16 << 20  # of a thread that compiles: some systems give little
 # emits object code, without llvmlite's lock; None if a version of llvmlite hides it
 _EMIT = getattr(getattr(ffi.lib, "_lib_handle", None), "LLVMPY_TargetMachineEmitToMemory", None)
+_ABIS = (["eabi"], ["eabihf"])
 LEVEL = 2  # of optimization: 1 saves a tenth of the time, 0 makes code that is four times slower
 
 
 @dataclass(frozen=True)
 class Target:
-    """What code is made for: LLVM's triple, the CPU's name, and its features."""
+    """What code is made for: LLVM's triple, the CPU's name, and its features.
+
+    `relocation`, `model` and `abi` are LLVM's words for where code may lie, how far it reaches, and
+    how it is called; by default the code may lie anywhere, and the triple says how it is called.
+    """
 
     triple: str
     cpu: str
     features: str
+    relocation: str = "pic"
+    model: str = "small"
+    abi: str = ""
 
 
 @cache
@@ -120,11 +128,22 @@ def _machine(target: Target) -> llvm.TargetMachine:
     return _new_machine(target)
 
 
+def _in_four_words(triple: str) -> str:
+    """Returns a triple as LLVM reads it: how functions are called (eabi) is the fourth word."""
+    words = triple.split("-")
+    return "-".join([*words[:2], "none", *words[2:]]) if words[2:] in _ABIS else triple
+
+
 def _new_machine(target: Target) -> llvm.TargetMachine:
     _start_llvm()
-    description = llvm.Target.from_triple(target.triple)
+    description = llvm.Target.from_triple(_in_four_words(target.triple))
     return description.create_target_machine(
-        target.cpu, target.features, opt=LEVEL, reloc="pic", codemodel="small"
+        target.cpu,
+        target.features,
+        opt=LEVEL,
+        reloc=target.relocation,
+        codemodel=target.model,
+        abiname=target.abi,
     )
 
 
@@ -161,6 +180,20 @@ def optimise(module: llvm.ModuleRef, target: Target | None = None) -> llvm.Modul
     return module
 
 
+def optimise_loops(module: llvm.ModuleRef, target: Target, vectorizes: bool) -> llvm.ModuleRef:
+    """Makes plain loops quick and small, by the passes of -O2, with vectors if asked to.
+
+    Loops are not unrolled: where the code is made for a small processor, memory is short.
+    """
+    options = create_pipeline_tuning_options(LEVEL)
+    options.loop_vectorization = vectorizes
+    options.slp_vectorization = options.loop_unrolling = False
+    builder = create_pass_builder(_machine(target), options)
+    passes = builder.getModulePassManager()
+    passes.run(module, builder)
+    return module
+
+
 def compile_object(text: str, target: Target | None = None) -> bytes:
     """Returns the object code of LLVM text: of one module, or of several, one after another.
 
@@ -172,6 +205,11 @@ def compile_object(text: str, target: Target | None = None) -> bytes:
         return _machine(target or host()).emit_object(modules[0])
     codes = _emit_side_by_side(modules, target or host())
     return SEVERAL + b"".join([len(code).to_bytes(8, "little") + code for code in codes])
+
+
+def emit(module: llvm.ModuleRef, target: Target) -> bytes:
+    """Returns the object code of a module after its passes."""
+    return _machine(target).emit_object(module)
 
 
 def cores() -> int:

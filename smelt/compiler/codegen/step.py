@@ -105,7 +105,7 @@ def _iterations(loop: Loop) -> int:
     return trip_count(loop)
 
 
-class _Parts:
+class Parts:
     """The emission of kernels that run in order, on the addresses of their slots."""
 
     def __init__(
@@ -129,6 +129,8 @@ class _Parts:
         w, around = self.writer, self.places
         places = {}
         for binding in region.bindings:
+            if binding.outer not in bases:  # nothing touches it
+                continue
             stride, start = integer(binding.stride).text, integer(binding.start).text
             distance = w.let(f"mul i64 {iteration}, {stride}") if binding.stride else "0"
             begin = w.let(f"add i64 {distance}, {start}") if binding.start else distance
@@ -136,17 +138,58 @@ class _Parts:
             if chunk and binding.chunk_stride:
                 base = self.moved(base, chunk, binding.chunk_stride)
             places[binding.inner] = w.let(f"getelementptr i8, ptr {base}, i64 {begin}")
+        self.places = places | self.temporaries(region, bases, chunk)
+        for part in region.program.body:
+            self.part(part, "0")
+        self.places = around
+
+    def temporaries(self, region: Region, bases: dict[Slot, str], chunk: str) -> dict[Slot, str]:
+        """Returns the addresses of the temporaries of a region: in its arena."""
+        places = {}
         for slot in region.program.slots:
             if slot.kind == "arena":
                 assert region.arena is not None
                 arena = bases[region.arena]
                 if chunk:
                     arena = self.moved(arena, chunk, region.program.arena_bytes)
-                places[slot] = w.let(f"getelementptr i8, ptr {arena}, i64 {slot.offset}")
-        self.places = places
-        for part in region.program.body:
-            self.part(part, "0")
-        self.places = around
+                place = f"getelementptr i8, ptr {arena}, i64 {slot.offset}"
+                places[slot] = self.writer.let(place)
+        return places
+
+    def branch(self, part: Branch) -> None:
+        """Writes one of two regions, as a flag says."""
+        yes = self.flag(part.flag)
+        for condition, region in ((yes, part.yes), (f"xor i1 {yes}, true", part.no)):
+            test = condition if condition is yes else self.writer.let(condition)
+            with self.writer.when(test):
+                self.region(region, self.bases(region), "0")
+
+    def loop_times(self, part: Repeat) -> None:
+        """Writes a loop that runs so many times."""
+        bases, count = self.bases(part.region), integer(part.trip_count or 0).text
+        with self.writer.loop("0", count, 1, runs=_runs(part)) as iteration:
+            self.region(part.region, bases, iteration)
+
+    def loop_while(self, part: Repeat) -> None:
+        """Writes a loop that runs as long as its flag holds."""
+        assert part.flag is not None
+        w, bases = self.writer, self.bases(part.region)
+        head = w.fresh("while")
+        w.do(f"br label %{head}")
+        w.block(head)
+        with w.when(self.flag(part.flag), again=head):
+            self.region(part.region, bases, "0")
+
+    def flag(self, slot: Slot) -> str:
+        """Returns the i1 that a slot of one bool holds."""
+        w = self.writer
+        return w.let(f"icmp ne i8 {w.load('i8', self.address(slot))}, 0")
+
+    def bases(self, region: Region) -> dict[Slot, str]:
+        """Returns the addresses of the outer slots that a region is bound to."""
+        outer = [binding.outer for binding in region.bindings]
+        outer += [region.arena] if region.arena else []
+        return {slot: self.address(slot) for slot in dict.fromkeys(outer)}
 
     def moved(self, pointer: str, number: str, distance: int) -> str:
         """Returns an address `number * distance` bytes further on."""
@@ -188,7 +231,7 @@ class _Parts:
         raise NotImplementedError
 
 
-class _Chunks(_Parts):
+class _Chunks(Parts):
     """The emission of the job that runs a loop for some of its chunks."""
 
     def emit(self, part: Repeat, outer: list[Slot], name: str) -> None:
@@ -213,7 +256,7 @@ class _Chunks(_Parts):
         w.finish(f"define hidden void {name}(ptr %pointers, i64 %begin, i64 %end) nounwind")
 
 
-class _Step(_Parts):
+class _Step(Parts):
     """The emission of one step function."""
 
     def __init__(
@@ -336,16 +379,7 @@ class _Step(_Parts):
             case Repeat():
                 self.loop_times(part)
             case Branch():
-                yes = self.flag(part.flag)
-                for condition, region in ((yes, part.yes), (f"xor i1 {yes}, true", part.no)):
-                    test = condition if condition is yes else self.writer.let(condition)
-                    with self.writer.when(test):
-                        self.region(region, self.bases(region), "0")
-
-    def loop_times(self, part: Repeat) -> None:
-        bases, count = self.bases(part.region), integer(part.trip_count or 0).text
-        with self.writer.loop("0", count, 1, runs=_runs(part)) as iteration:
-            self.region(part.region, bases, iteration)
+                self.branch(part)
 
     def loop_in_chunks(self, part: Repeat) -> None:
         bases, name = self.bases(part.region), f'@"loop.{self.loops}"'
@@ -370,25 +404,6 @@ class _Step(_Parts):
             return w.load("ptr", _element(w, self.table, self.numbers[slot]))
         arena = w.load("ptr", _element(w, self.table, len(self.program.slots)))
         return w.let(f"getelementptr i8, ptr {arena}, i64 {slot.offset}")
-
-    def loop_while(self, part: Repeat) -> None:
-        assert part.flag is not None
-        w, bases = self.writer, self.bases(part.region)
-        head = w.fresh("while")
-        w.do(f"br label %{head}")
-        w.block(head)
-        with w.when(self.flag(part.flag), again=head):
-            self.region(part.region, bases, "0")
-
-    def flag(self, slot: Slot) -> str:
-        w = self.writer
-        return w.let(f"icmp ne i8 {w.load('i8', self.address(slot))}, 0")
-
-    def bases(self, region: Region) -> dict[Slot, str]:
-        """Returns the addresses of the outer slots that a region is bound to."""
-        outer = [binding.outer for binding in region.bindings]
-        outer += [region.arena] if region.arena else []
-        return {slot: self.address(slot) for slot in dict.fromkeys(outer)}
 
     def check(self, check: Check, step: str) -> None:
         w = self.writer

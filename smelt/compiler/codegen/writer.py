@@ -138,9 +138,15 @@ def _known(number: int) -> Value:
 
 
 class Module:
-    """An LLVM module being written: its functions, and the external functions that they call."""
+    """An LLVM module being written: its functions, and the external functions that they call.
 
-    def __init__(self) -> None:
+    Args:
+        has_short_loops: whether loops that are known to be short count in 32 bits, as a CPU likes
+            that has no registers of 64.
+    """
+
+    def __init__(self, has_short_loops: bool = False) -> None:
+        self.has_short_loops = has_short_loops
         self.functions: list[str] = []
         self.parameters: dict[str, int] = {}  # the names of symbolic numbers, and their places
         self.declarations: dict[str, str] = {}
@@ -219,13 +225,20 @@ class Writer:
         self.label = label
 
     @contextmanager
-    def loop(self, start: str, stop: str, step: int, *, runs: bool) -> Iterator[str]:
+    def loop(
+        self, start: str, stop: str, step: int, *, runs: bool, short: bool = False
+    ) -> Iterator[str]:
         """Opens `for (i = start; i < stop; i += step)` and yields i.
 
         The test is at the end of the loop. There is another before the loop, unless `runs` says
-        that it runs at least once, which also says that i cannot overflow.
+        that it runs at least once, which also says that i cannot overflow. A `short` loop has
+        bounds in 0..2^30, and counts in 32 bits if the module wants it.
         """
         body, after = self.fresh("loop"), self.fresh("after")
+        kind = "i32" if short and self.module.has_short_loops else "i64"
+        first, last = start, stop
+        if kind == "i32":
+            first, last = (self._shortened(bound) for bound in (start, stop))
         before = self.label
         if runs:
             self.do(f"br label %{body}")
@@ -237,16 +250,20 @@ class Writer:
         place = len(self.lines)  # of the phi, which needs to know the last block of the body
         known = dict(self.known)
         self.lines.append("")
-        yield index
+        yield self.let(f"zext nneg i32 {index} to i64") if kind == "i32" else index
         flags = "nuw nsw " if runs and not start.startswith("-") else ""
-        following = self.let(f"add {flags}i64 {index}, {step}")
-        again = self.let(f"icmp slt i64 {following}, {stop}")
+        following = self.let(f"add {flags}{kind} {index}, {step}")
+        again = self.let(f"icmp slt {kind} {following}, {last}")
         self.do(f"br i1 {again}, label %{body}, label %{after}")
         self.lines[place] = (
-            f"  {index} = phi i64 [{start}, %{before}], [{following}, %{self.label}]"
+            f"  {index} = phi {kind} [{first}, %{before}], [{following}, %{self.label}]"
         )
         self.known = known
         self.block(after)
+
+    def _shortened(self, number: str) -> str:
+        """Returns an i64 as an i32."""
+        return self.let(f"trunc i64 {number} to i32") if number.startswith("%") else number
 
     @contextmanager
     def when(self, condition: str, again: str = "") -> Iterator[None]:

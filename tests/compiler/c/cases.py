@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from smelt.compiler.c.interface import Array, Step
 from smelt.compiler.c.schedule import schedule
-from smelt.compiler.c.step import Array, Files, Step, emit
+from smelt.compiler.c.step import Files, emit
 from smelt.compiler.pipeline import run_portable
 from smelt.ir.program import with_kernels
 from smelt.ir.verify import verify_program
