@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BufferedReader, FileIO
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar, TypeVar
 
 import numpy as np
 
@@ -36,6 +36,12 @@ class BoundedFile:
         left: bytes of memory that may still be taken.
     """
 
+    KIND: ClassVar[str] = "a file of torch.save"
+    ADVICE: ClassVar[str] = (
+        "as files do that are meant to fill a machine, and those of very many small tensors. If "
+        "you trust it, write its tensors as a .safetensors file where PyTorch is installed"
+    )
+
     path: Location
     file: FileIO
     size: int
@@ -53,9 +59,7 @@ class BoundedFile:
         if self.left < 0:
             raise FileError(
                 f"{self.path}: what it describes takes more memory than the {self.size} bytes of "
-                f"the file and {max(SPARE, self.size // SHARE)} more, as files do that are meant "
-                "to fill a machine, and those of very many small tensors. If you trust it, write "
-                "its tensors as a .safetensors file where PyTorch is installed"
+                f"the file and {max(SPARE, self.size // SHARE)} more, {self.ADVICE}"
             )
 
     def read(self, start: int, size: int) -> bytes:
@@ -122,10 +126,10 @@ class BoundedFile:
         return np.frombuffer(self._map, layout, size // layout.itemsize, start)
 
     def damaged(self, reason: str) -> FileError:
-        """Returns the error for contents that no `torch.save` writes."""
+        """Returns the error for contents that no program writes."""
         return FileError(
-            f"{self.path}: a file of torch.save that is damaged or truncated ({reason[:300]}); use "
-            "another copy"
+            f"{self.path}: {self.KIND} that is damaged or truncated ({reason[:300]}); use another "
+            "copy"
         )
 
     def _check(self, start: int, size: int) -> None:
@@ -135,9 +139,16 @@ class BoundedFile:
             )
 
 
+Opened = TypeVar("Opened", bound=BoundedFile)
+
+
 @contextmanager
-def bounded(path: Location) -> Iterator[BoundedFile]:
+def bounded(path: Location, kind: type[Opened]) -> Iterator[Opened]:
     """Opens a file, and closes it at the end of the block.
+
+    Args:
+        path: of the file.
+        kind: how it is read, and what its errors say.
 
     Raises:
         FileError: the file is missing, cannot be read, or is a folder, a pipe or a device.
@@ -148,4 +159,4 @@ def bounded(path: Location) -> Iterator[BoundedFile]:
         if not stat.S_ISREG(facts.st_mode):
             raise FileError(f"{path}: is no file with contents but a folder, a pipe or a device")
         size = facts.st_size
-        yield BoundedFile(path, file, size, size + max(SPARE, size // SHARE))
+        yield kind(path, file, size, size + max(SPARE, size // SHARE))
