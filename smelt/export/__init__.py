@@ -1,12 +1,12 @@
 """Export: weights and checkpoints as files, steps as C and object code, inference as ONNX or with
-integers.
+integers; and ONNX back.
 """
 
 from smelt.export.c_files import CExport, to_c
 from smelt.export.checkpoint import load, save
 from smelt.export.library_files import LibraryExport, to_library
 from smelt.export.object_files import ObjectExport, to_object
-from smelt.export.onnx import OnnxExport, save_onnx
+from smelt.export.onnx import OnnxExport, OnnxModule, load_onnx, save_onnx
 from smelt.export.quantization import QuantizationReport, QuantizedModule, quantize
 from smelt.export.safetensors import load_file, read_metadata, save_file
 from smelt.tensor.checked import checked_names as _checked_names
@@ -16,10 +16,12 @@ __all__ = [
     "LibraryExport",
     "ObjectExport",
     "OnnxExport",
+    "OnnxModule",
     "QuantizationReport",
     "QuantizedModule",
     "load",
     "load_file",
+    "load_onnx",
     "quantize",
     "read_metadata",
     "save",

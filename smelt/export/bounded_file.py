@@ -1,4 +1,4 @@
-"""A file that is open for reading, and the memory that what stands in it may take."""
+"""A file that is open for reading, and the memory that its contents may take."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BufferedReader, FileIO
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar, TypeVar
 
 import numpy as np
 
@@ -36,6 +36,12 @@ class BoundedFile:
         left: bytes of memory that may still be taken.
     """
 
+    KIND: ClassVar[str] = "torch.save file"
+    ADVICE: ClassVar[str] = (
+        "as with files that are made to exhaust memory, or that hold very many small tensors. If "
+        "you trust it, convert it to a .safetensors file where PyTorch is installed"
+    )
+
     path: Location
     file: FileIO
     size: int
@@ -53,9 +59,7 @@ class BoundedFile:
         if self.left < 0:
             raise FileError(
                 f"{self.path}: reading it would take more memory than its {self.size} bytes and "
-                f"{max(SPARE, self.size // SHARE)} more, as with files that are made to exhaust "
-                "memory, or that hold very many small tensors. If you trust it, convert it to a "
-                ".safetensors file where PyTorch is installed"
+                f"{max(SPARE, self.size // SHARE)} more, {self.ADVICE}"
             )
 
     def read(self, start: int, size: int) -> bytes:
@@ -122,10 +126,10 @@ class BoundedFile:
         return np.frombuffer(self._map, layout, size // layout.itemsize, start)
 
     def damaged(self, reason: str) -> FileError:
-        """Returns the error for contents that no `torch.save` writes."""
+        """Returns the error for contents that no program writes."""
         return FileError(
-            f"{self.path}: this torch.save file is damaged or truncated ({reason[:300]}); use "
-            "another copy"
+            f"{self.path}: this {self.KIND} is damaged or truncated ({reason[:300]}); use another "
+            "copy"
         )
 
     def _check(self, start: int, size: int) -> None:
@@ -135,9 +139,16 @@ class BoundedFile:
             )
 
 
+Opened = TypeVar("Opened", bound=BoundedFile)
+
+
 @contextmanager
-def bounded(path: Location) -> Iterator[BoundedFile]:
+def bounded(path: Location, kind: type[Opened]) -> Iterator[Opened]:
     """Opens a file, and closes it at the end of the block.
+
+    Args:
+        path: of the file.
+        kind: how it is read, and what its errors say.
 
     Raises:
         FileError: the file is missing, cannot be read, or is a folder, a pipe or a device.
@@ -148,4 +159,4 @@ def bounded(path: Location) -> Iterator[BoundedFile]:
         if not stat.S_ISREG(facts.st_mode):
             raise FileError(f"{path}: is a folder, a pipe or a device, not a regular file")
         size = facts.st_size
-        yield BoundedFile(path, file, size, size + max(SPARE, size // SHARE))
+        yield kind(path, file, size, size + max(SPARE, size // SHARE))

@@ -68,7 +68,7 @@ def load_torch_file(path: Location, mmap: bool = False) -> Any:
         FileError: the file is missing, truncated or damaged; or it has anything else in it, such
             as a whole module.
     """
-    with bounded(path) as file:
+    with bounded(path, BoundedFile) as file:
         if begins_as_zip(file.read(0, min(file.size, KNOWN_BY))):
             return _of_zip(file, mmap)
         return _of_legacy(file)

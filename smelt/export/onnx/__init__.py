@@ -1,4 +1,5 @@
-"""ONNX: what a module or a function computes, as a file that other runtimes read.
+"""ONNX: what a module or a function computes, as a file that other runtimes read; `load` reads
+what others wrote.
 
 - `save`: the call, and the file as a whole.
 - `axes`: which lengths may change, and for which the trace holds.
@@ -7,6 +8,7 @@
 - `writer`: what rules write with; `lengths` is arithmetic on extents.
 """
 
+from smelt.export.onnx.load import OnnxModule, load_onnx
 from smelt.export.onnx.save import OnnxExport, OnnxTensor, save_onnx
 
-__all__ = ["OnnxExport", "OnnxTensor", "save_onnx"]
+__all__ = ["OnnxExport", "OnnxModule", "OnnxTensor", "load_onnx", "save_onnx"]

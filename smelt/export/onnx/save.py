@@ -257,8 +257,9 @@ def _model(
     for node, (number, dtype) in zip(graph.arguments[count:], source.numbers, strict=True):
         writer.values[node] = file.lengths.scalar(number, dtype)
     pairs = zip(graph.states, source.states, state_names(source, function), strict=True)
-    for node, tensor, (text, _) in pairs:
-        writer.values[node] = file.initializer(file.name(text), tensor.stored, node.dtype)
+    for node, tensor, (text, kind) in pairs:
+        note = "parameter" if kind == "parameters" else "buffer"
+        writer.values[node] = file.initializer(file.name(text), tensor.stored, node.dtype, note)
     writer.compute(graph.outputs)
     made = writer.outputs(graph.outputs)
     rename(writer.nodes, dict(zip(made, written.outputs, strict=True)))

@@ -64,10 +64,13 @@ class File:
         self.taken.add(name)
         return name
 
-    def initializer(self, name: str, array: np.ndarray, dtype: DType) -> str:
-        """Returns the name of a stored tensor."""
+    def initializer(self, name: str, array: np.ndarray, dtype: DType, note: str) -> str:
+        """Returns the name of a stored tensor; `note` says what it is: "parameter", "buffer" or
+        "constant".
+        """
         contents = np.ascontiguousarray(array).tobytes()
         proto = helper.make_tensor(name, TYPES[dtype.name], array.shape, contents, raw=True)
+        proto.doc_string = note
         self.initializers[name] = proto
         return name
 
@@ -75,7 +78,7 @@ class File:
         """Returns a stored tensor of this contents, the same for equal ones."""
         key = dtype.name, array.shape, array.tobytes()
         if key not in self._known:
-            self._known[key] = self.initializer(self.name("constant"), array, dtype)
+            self._known[key] = self.initializer(self.name("constant"), array, dtype, "constant")
         return self._known[key]
 
     def prepend(self, op_type: str, *inputs: str, **attributes: Any) -> str:

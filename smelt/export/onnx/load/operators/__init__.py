@@ -1,0 +1,1 @@
+"""The cards of ONNX's operators, by family."""
