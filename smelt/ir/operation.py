@@ -43,6 +43,10 @@ class Operation:
         """Whether an element can be computed inside the loop of whoever reads it."""
         return self.pattern is Pattern.POINTWISE
 
+    def awaited(self, node: Any) -> Any:
+        """Returns what a collective waits for that comes after a node of this operation."""
+        return node
+
     def element_cost(self, node: Any) -> int:
         """Returns what one element of a node with this operation costs, besides its operands."""
         return self.cost

@@ -19,9 +19,13 @@ SOON = 10.0  # seconds from the moment at which ranks differ
         ("model", ['weight: "float32[2, 3] learned"', 'weight: "float32[3, 3] learned"']),
         ("setting", ["p=0.0", "p=0.1"]),
         ("compiled shape", ["all_reduce of float32[3]", "all_reduce of float32[4]"]),
+        ("loop", ["all_reduce of float32[4] in scan of length 3", "in scan of length 4"]),
+        ("eager turns", ["all_reduce sum of float32[4, 3]", "barrier"]),
         ("collective", ["all_gather of float32[4, 3]", "all_reduce sum of float32[4, 3]"]),
         ("steps", ["barrier", "a step of step"]),
         ("batch", ["steps: 5", "steps: 6"]),
+        ("rate", ['line 4 of the optimizer: "lr: 0.1"', 'line 4 of the optimizer: "lr: 0.2"']),
+        ("data", ["batches of an epoch: 8", "batches of an epoch: 9"]),
         ("seed", ["(seed, position): [0, 0]", "(seed, position): [1, 0]"]),
         ("version", ['Smelt: "1.0"', 'Smelt: "1.1"']),
     ],
@@ -33,6 +37,22 @@ def test_ranks_that_differ_are_refused_on_all_with_both_sides(way, texts, tmp_pa
         assert "rank 0: " in rank["error"]
         assert "rank 1: " in rank["error"]
         assert all(text in rank["error"] for text in texts), rank["error"]
+        assert rank["seconds"] < SOON
+
+
+@pytest.mark.parametrize(
+    ("way", "what"),
+    [
+        ("branch", "cond: the predicate"),
+        ("turns", "while_loop: the condition"),
+        ("limited turns", "while_loop: the condition"),
+    ],
+)
+def test_what_decides_about_collectives_is_the_same_on_all_ranks(way, what, tmp_path):
+    ranks = run(2, "failing", way, folder=tmp_path, code=None).ranks
+    assert [rank["kind"] for rank in ranks] == ["StateError"] * 2
+    for rank in ranks:
+        assert f"{what} is not the same on all ranks" in rank["error"]
         assert rank["seconds"] < SOON
 
 
@@ -48,6 +68,22 @@ def test_mpi4py_that_is_missing_is_said(tmp_path):
     (note,) = outcome.ranks  # each thinks that it is alone, and writes the same file
     assert note["kind"] == "MissingExtra"
     assert "pip install 'smelt-learn[distributed]'" in note["error"]
+
+
+@pytest.mark.parametrize(
+    ("way", "kind", "text"),
+    [
+        ("sum", "ArgumentError", "the loss MSELoss has reduction='sum'"),
+        ("learned weights", "GradientError", "weights that require a gradient"),
+        ("uneven shards", "ShapeError", "3 samples on a rank cannot be cut into 2 equal shards"),
+    ],
+)
+def test_what_ranks_cannot_share_is_refused_on_all(way, kind, text, tmp_path):
+    ranks = run(2, "failing", way, folder=tmp_path, code=None).ranks
+    assert [rank["kind"] for rank in ranks] == [kind] * 2
+    for rank in ranks:
+        assert text in rank["error"]
+        assert rank["seconds"] < SOON
 
 
 def test_shards_that_ranks_cannot_share_are_refused(tmp_path):
@@ -106,11 +142,11 @@ def test_ctrl_c_ends_all(tmp_path):
     assert "KeyboardInterrupt" in outcome.output
 
 
-@pytest.mark.skipif(not LONG, reason="takes 12 seconds by design; SMELT_LONG=1")
 def test_a_slow_rank_is_waited_for(tmp_path):
-    outcome = run(2, "failing", "slow", folder=tmp_path)
+    late = SOON + 2 if LONG else 3
+    outcome = run(2, "failing", "slow", late, folder=tmp_path)
     assert outcome.ranks[0]["losses"] == outcome.ranks[1]["losses"]
-    assert min(rank["seconds"] for rank in outcome.ranks) > SOON
+    assert min(rank["seconds"] for rank in outcome.ranks) > 0.9 * late
 
 
 def test_ctrl_c_ends_a_fit_on_all_ranks_after_the_same_step(tmp_path):

@@ -8,7 +8,7 @@ has more than seven.
 from __future__ import annotations
 
 from smelt.compiler.codegen.writer import Writer
-from smelt.ir.program import Collective, Program, Progress, collectives
+from smelt.ir.program import Collective, Program, Progress, agreed_text, collectives
 from smelt.mpi.agreement import number_of
 from smelt.mpi.native import STATUS, SYMBOL, place_of
 
@@ -17,7 +17,7 @@ DISAGREE = -1  # what `run` returns where the ranks do not agree on a step
 
 def agreed_number(program: Program) -> int:
     """Returns the number that must be the same on all ranks that make a step together."""
-    return number_of("\n".join(part.text for part in collectives(program)))
+    return number_of(agreed_text(program))
 
 
 class Calls:
