@@ -23,7 +23,7 @@ from smelt.export.c_names import (
     call_origins,
     result_names,
 )
-from smelt.export.collectives import refuse_collectives
+from smelt.export.collectives import check_no_collectives
 from smelt.export.names import state_names
 from smelt.ir.graph import Node
 from smelt.ir.program import Program
@@ -170,7 +170,7 @@ def _trace(
     call = flatten_call(inputs, {})
     executables = step.executables  # type: ignore[attr-defined]
     traced = executables.traced(call)
-    refuse_collectives("to_c", traced.graph)
+    check_no_collectives("to_c", traced.graph)
     for grad in traced.gradients:
         if grad.entry is not None:
             raise ArgumentError(

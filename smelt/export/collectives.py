@@ -5,10 +5,10 @@ from __future__ import annotations
 from smelt.errors import ArgumentError
 from smelt.ir.graph import Graph, communicates
 
-__all__ = ["refuse_collectives"]
+__all__ = ["check_no_collectives"]
 
 
-def refuse_collectives(what: str, graph: Graph) -> None:
+def check_no_collectives(what: str, graph: Graph) -> None:
     """Raises where a traced graph has a collective.
 
     Args:

@@ -82,7 +82,6 @@ def over_weight(total: Tensor, weight: Tensor, zero_if_none: bool = False) -> Te
         # begun at once and needed last, since it takes the labels alone
         sums = begin_all_reduce(stack([own * int(not rows.is_empty), counts]))()
         whole = where(sums[0] > 0, sums[0], 1.0) if zero_if_none else sums[0]
-        share = sums[1] / max(rows.count, 1)
-    if rows.is_empty:  # a copy of another rank's sample
-        return total * 0
+        # a rank that has a copy of another's sample counts nothing, and waits for the sums as well
+        share = sums[1] * 0 if rows.is_empty else sums[1] / rows.count
     return total / whole.to(total.dtype) * share.to(total.dtype)

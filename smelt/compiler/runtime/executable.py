@@ -32,7 +32,6 @@ from smelt.compiler.runtime.state_lock import lock_of
 from smelt.dtypes import DType
 from smelt.errors import TraceError
 from smelt.ir.graph import Graph
-from smelt.ir.operation import Pattern
 from smelt.ir.program import Slot
 from smelt.markup import table
 from smelt.memory import address, aligned_bytes, aligned_empty
@@ -412,7 +411,7 @@ class Executable:
 def _collectives_of(graph: Graph, turns: str = "") -> Iterator[str]:
     """Yields a line for each collective of a graph, and of the bodies of its loops and branches."""
     for node in graph.nodes():
-        if node.op.pattern is Pattern.COLLECTIVE:
+        if node.op.is_ordered:
             x = node.inputs[0]
             yield f"{node.op.name} of {x.dtype.name}{list(x.shape)}{turns} at {node.origin}"
         length = node.attributes.get("length")

@@ -97,7 +97,7 @@ found = {
     "by epoch": trained(schedule=lambda o: lr_scheduler.StepLR(o, 2, gamma=0.1)),
     "by step": trained(schedule=one_cycle),
     "plateau": trained(
-        schedule=lambda o: lr_scheduler.ReduceLROnPlateau(o, patience=0, threshold=0.3), **held_out
+        schedule=lambda o: lr_scheduler.ReduceLROnPlateau(o, "min", 0.3, 0, 0.3), **held_out
     ),
     "clipped": trained(max_grad_norm=0.05),
     "accumulated": trained(accumulate=2),

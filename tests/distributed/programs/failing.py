@@ -19,6 +19,7 @@ from smelt import nn, optim, train
 from smelt.errors import SmeltError
 
 WAY = ARGUMENTS[0]
+LAUNCHED = os.environ.get("PMI_RANK") or os.environ.get("OMPI_COMM_WORLD_RANK", "0")
 COUNT = 1 if WAY in ("missing", "size") else 2  # files that are noted: those two are alone
 
 
@@ -60,12 +61,12 @@ def fitted(samples=64, lr=1e-6, **options):
 
 
 if WAY == "seed":
-    smelt.manual_seed(int(os.environ["PMI_RANK"]))
+    smelt.manual_seed(int(LAUNCHED))
     refused(dist.init_process_group)
 if WAY == "version":
     import smelt.distributed.process_group as place
 
-    place.__version__ = f"1.{os.environ['PMI_RANK']}"
+    place.__version__ = f"1.{LAUNCHED}"
     refused(dist.init_process_group)
 if WAY == "size":  # the launcher of another MPI: this one's knows of no other process
     for name in [name for name in os.environ if name.startswith(("PMI_", "MPI_", "HYDRA"))]:
