@@ -142,13 +142,13 @@ class Rows:
 
     While it is the `rows` of the context, draws whose first axis is the sample (its size is
     `count`, or a multiple, such as samples times heads) are the corresponding part of a draw for
-    the whole batch, and advance the generator as far. Other draws are the same for each part.
+    the whole batch, and advance the generator as far. Other draws are the same for each part. With
+    `of_ranks` each rank has one part, so that a mean with weights is over all ranks.
     """
 
-    def __init__(self, count: int, first: Any, total: int) -> None:
-        self.count = count
-        self.first = first
-        self.total = total
+    def __init__(self, count: int, first: Any, total: int, of_ranks: bool = False) -> None:
+        self.count, self.first, self.total = count, first, total
+        self.of_ranks = of_ranks
 
     @property
     def is_empty(self) -> bool:

@@ -113,12 +113,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
     ) -> Node:
-        """Records one operation, and that no derivative flows through it under `no_grad`.
-
-        Raises TraceError for a collective.
-        """
-        if op.is_ordered:
-            raise TraceError(_COLLECTIVE.format(op.name))
+        """Records one operation, and that no derivative flows through it under `no_grad`."""
         node = super().evaluate(op, operands, attributes, kind)
         cut = self._cuts and not context.grad_enabled and kind.dtype.is_float
         return self._detached(node) if cut and any(x.requires_grad for x in operands) else node
@@ -286,11 +281,4 @@ _GRADIENT_LEFT = (
     "the body, or backward() outside the loop. Optimizers read .grad, so they cannot be used in a "
     "body: write `with smelt.no_grad(): w.copy_(w - lr * g)`, or take many steps with a compiled "
     "step's `repeat` or `over`"
-)
-
-
-_COLLECTIVE = (
-    "{} is not supported inside scan, cond or while_loop: ranks could call it a different number "
-    "of times, and would then wait for each other forever. Move it out of the loop, or write the "
-    "loop in Python"
 )

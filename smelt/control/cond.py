@@ -12,6 +12,7 @@ from smelt.control.body_tracer import Condition, TracedBody, trace_body
 from smelt.control.carry import Wording, leaves_of, matching, snapshot
 from smelt.control.cond_op import make_cond
 from smelt.control.effects import apply_effects
+from smelt.control.same_on_all_ranks import same_on_all_ranks
 from smelt.control.tuple import get_element
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.tensor import Tensor, as_tensor
@@ -46,7 +47,7 @@ def cond(predicate: Any, then: Function, otherwise: Function, *operands: Any) ->
         predicate = as_tensor(_python_bool(predicate))
     check_bool("cond: the predicate", predicate)
     if current_engine().writes_graph:
-        return _in_graph(predicate, then, otherwise, operands)
+        return cond_in_graph(predicate, then, otherwise, operands)
     if not predicate.is_traced:
         results, structure = leaves_of((then if predicate.item() else otherwise)(*operands))
         return tree.unflatten(structure, list(map(snapshot, results)))
@@ -82,10 +83,17 @@ def check_bool(what: str, flag: Tensor) -> None:
         raise ShapeError(f"{what} must be one bool, got shape {flag.shape}; use .any() or .all()")
 
 
-def _in_graph(
-    predicate: Tensor, then: Function, otherwise: Function, operands: tuple[Any, ...]
+def cond_in_graph(
+    predicate: Tensor,
+    then: Function,
+    otherwise: Function,
+    operands: tuple[Any, ...],
+    what: str = "cond: the predicate",
 ) -> Any:
-    """Writes both functions; each delivers its results, every change, and every violation."""
+    """Writes both functions; each delivers its results, every change, and every violation.
+
+    `what` is what an error calls the predicate.
+    """
     chosen: list[Tensor] = []
     structure = tree.flatten(None)[1]
 
@@ -97,6 +105,8 @@ def _in_graph(
     yes = trace_body(write_then)
     no = trace_body(lambda: _agreeing(otherwise(*operands), structure, chosen))
     count, branches = len(chosen), (yes, no)
+    if yes.tracer.ordered or no.tracer.ordered:
+        predicate = same_on_all_ranks(predicate, what)
     changes = [change for branch in branches for change in branch.tracer.changes()]
     changed = {id(change.tensor): change.tensor for change in changes}
     for branch in branches:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from smelt.ir.graph import CONSTANT, Node, topological
+from smelt.ir.graph import CONSTANT, Node, communicates, own_operands, topological
+from smelt.ir.postorder import postorder
 from smelt.location import computed_again
 from smelt.ops.op import Op
 from smelt.tensor import Tensor
@@ -28,11 +29,21 @@ def evaluate_graph(
     """
     values = dict(given)
     known = known or {}
-    for node in topological(roots, given):
+    for node in _needed(list(roots), given):
         values[node] = _constant(node) if node.op is CONSTANT else _applied(node, values)
         if node in known:
+            current_engine().note_known(values[node].stored)
             values[node]._data = known[node].stored
     return values
+
+
+def _needed(roots: list[Node], given: Mapping[Node, Tensor]) -> list[Node]:
+    """Returns the nodes below `roots` in order, without collectives that only come before some."""
+    order = topological(roots, given)
+    if not any(communicates(node.op, node.attributes) for node in order):
+        return order
+    needed = set(postorder(roots, own_operands, given))
+    return [node for node in order if node in needed]
 
 
 def _constant(node: Node) -> Tensor:
@@ -42,5 +53,6 @@ def _constant(node: Node) -> Tensor:
 def _applied(node: Node, values: Mapping[Node, Tensor]) -> Tensor:
     assert isinstance(node.op, Op)
     origin = node.origin
+    operands = tuple([values[operand] for operand in own_operands(node)])
     with computed_again(origin.line, origin.module, origin.derivative):
-        return apply(node.op, tuple([values[operand] for operand in node.inputs]), node.attributes)
+        return apply(node.op, operands, node.attributes)

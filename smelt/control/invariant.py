@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from smelt.control.body_tracer import CAPTURED
 from smelt.control.evaluate_graph import evaluate_graph
-from smelt.ir.graph import CONSTANT, Leaf, Node, topological
+from smelt.ir.graph import CONSTANT, Leaf, Node, own_operands, topological
+from smelt.ir.operation import Pattern
 from smelt.ops import movement
+from smelt.ops.collective import barrier
 from smelt.tensor import Tensor
 
 
@@ -21,12 +23,12 @@ def hoist_invariant(
     Numbers stay inside, and so do broadcasts, which cost nothing there.
     """
     order = topological(roots)
-    varies = set(moving)
+    varies = {*moving, *(node for node in order if node.op is barrier)}  # one in each iteration
     for node in order:
-        if any(operand in varies for operand in node.inputs):
+        if any(operand in varies for operand in own_operands(node)):
             varies.add(node)
     inside = _inside(order, set(roots), varies)
-    read = {operand for node in order if node in inside for operand in node.inputs}
+    read = {operand for node in order if node in inside for operand in own_operands(node)}
     border = (read | set(roots)) - inside
     ordered = [node for node in order if node in border]
     given = {node: captured[node] for node in ordered if node.op is CAPTURED}
@@ -37,10 +39,24 @@ def hoist_invariant(
             new[node] = Node(CAPTURED, (), {"number": -1 - number}, node.shape, node.dtype)
             given[new[node]] = outer[node]
     for node in order:
-        if node in inside and any(operand in new for operand in node.inputs):
-            inputs = tuple([new.get(operand, operand) for operand in node.inputs])
+        if node not in inside:
+            continue
+        operands = (*own_operands(node), *_before(node, inside))
+        inputs = tuple([new.get(operand, operand) for operand in operands])
+        if inputs != node.inputs:
             new[node] = Node(node.op, inputs, node.attributes, node.shape, node.dtype, node.origin)
     return [new.get(node, node) for node in roots], given
+
+
+def _before(node: Node, inside: set[Node]) -> tuple[Node, ...]:
+    """Returns the collective that a node comes after, of those that are not computed outside."""
+    before = node.inputs[len(own_operands(node)) :]
+    while before and before[0] not in inside:
+        (hoisted,) = before
+        if hoisted.op.pattern is Pattern.RESULT:
+            (hoisted,) = hoisted.inputs
+        before = hoisted.inputs[len(own_operands(hoisted)) :]
+    return before
 
 
 def _inside(order: list[Node], roots: set[Node], varies: set[Node]) -> set[Node]:

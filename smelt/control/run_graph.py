@@ -17,7 +17,7 @@ from smelt.control.scan_op import Scan
 from smelt.control.tuple import GetElement, Region
 from smelt.control.while_op import WhileLoop
 from smelt.dtypes import DType
-from smelt.ir.graph import CONSTANT, Graph, Node, topological
+from smelt.ir.graph import CONSTANT, Graph, Node, own_operands, topological
 from smelt.ops.op import Op
 from smelt.tracing.births import Births
 from smelt.tracing.engine import quietly
@@ -39,7 +39,7 @@ class GraphRun:
         """Returns an array, as stored, for every node below `roots`; of a loop, all its results."""
         values: dict[Node, Any] = dict(given)
         for node in sorted(topological(roots, given), key=lambda node: self._born.get(node, 0)):
-            values[node] = self._value(node, [values[operand] for operand in node.inputs])
+            values[node] = self._value(node, [values[operand] for operand in own_operands(node)])
         return values
 
     def _value(self, node: Node, inputs: list[Any]) -> Any:
@@ -54,7 +54,7 @@ class GraphRun:
         result = quietly(op.value, *inputs, **node.attributes)
         array = np.asarray(result, node.dtype.storage)
         if node.dtype.is_float:
-            kinds = [operand.dtype for operand in node.inputs]
+            kinds = [operand.dtype for operand in own_operands(node)]
             operands = list(zip(inputs, kinds, strict=True))
             made = array, node.dtype
             self.births.examine(op, operands, node.attributes, made, node.origin)

@@ -7,9 +7,11 @@ tangent, for some of the results.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from smelt.dtypes import float32
+from smelt.ir.graph import Node, carry_count
 from smelt.ir.operation import Pattern
 from smelt.ops.op import Gradients, Needs, Op, Shape, Type, Typed
 from smelt.tensor import Tensor
@@ -45,6 +47,22 @@ class Region(Op):
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         return Type(attributes["examples"], TUPLE)
+
+    def awaited(self, node: Node) -> Node:
+        """Returns a result of a loop or branch: a short one that it carries, if there is one."""
+        carried, length = carry_count(node), node.attributes.get("length")
+        body = node.attributes["bodies"][0]
+        stacked = () if length is None else (length,)
+        kinds = [(x.shape, x.dtype, False) for x in body.states]
+        kinds += [((*stacked, *x.shape), x.dtype, bool(stacked)) for x in body.outputs]
+        sizes = [
+            (not math.prod(shape), number >= carried, math.prod(shape))
+            for number, (shape, _, _) in enumerate(kinds)
+        ]
+        number = sizes.index(min(sizes))
+        shape, dtype, is_stacked = kinds[number]
+        attributes = {"number": number, "shape": shape, "dtype": dtype, "stacked": is_stacked}
+        return Node(GET_ELEMENT, (node,), attributes, shape, dtype)
 
 
 class GetElement(Op):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from smelt import dtypes, tree
 from smelt.autodiff.vmap import Batched
-from smelt.control.body_tracer import trace_loop
+from smelt.control.body_tracer import BodyTracer, trace_loop
 from smelt.control.carry import checked_length, leaves_of, matching, snapshot
-from smelt.control.cond import check_bool, cond
+from smelt.control.cond import check_bool, cond_in_graph
 from smelt.control.effects import last_carry, with_effects
+from smelt.control.same_on_all_ranks import same_on_all_ranks
 from smelt.control.scan import scan
 from smelt.control.while_op import make_while
 from smelt.errors import ArgumentError
@@ -102,7 +104,8 @@ def _limited(loop: _Loop, carry: list[Tensor], max_steps: int) -> list[Tensor]:
     """A scan of as many turns, in which a turn does nothing once the condition has failed."""
 
     def iteration(carry: list[Tensor], _: None) -> tuple[list[Tensor], None]:
-        return cond(loop.goes_on(carry), loop.iteration, lambda same: same, carry), None
+        flag = loop.goes_on(carry)
+        return cond_in_graph(flag, loop.iteration, lambda same: same, (carry,), _CONDITION), None
 
     last, _ = scan(iteration, carry, length=max_steps)
     unfinished = loop.goes_on(last).to(dtypes.int64)
@@ -111,14 +114,26 @@ def _limited(loop: _Loop, carry: list[Tensor], max_steps: int) -> list[Tensor]:
 
 
 def _in_graph(loop: _Loop, initial: list[Tensor]) -> list[Tensor]:
-    """Writes body and condition once; the flag is the first tensor that the loop carries."""
+    """Writes body and condition once; the flag is the first tensor that the loop carries.
+
+    Where they have collectives, all ranks must make as many turns.
+    """
 
     def iteration(carry: list[Tensor], _: list[Tensor]) -> list[Tensor]:
         following = loop.iteration(carry[1:])
-        return [loop.goes_on(following), *following]
+        flag, engine = loop.goes_on(following), current_engine()
+        if isinstance(engine, BodyTracer) and engine.ordered:
+            flag = same_on_all_ranks(flag, _CONDITION)
+        return [flag, *following]
 
-    body = with_effects(trace_loop(iteration, [loop.goes_on(initial), *initial]))
+    traced = trace_loop(iteration, [loop.goes_on(initial), *initial])
+    if traced.tracer.ordered:
+        first, *others = traced.carried
+        flag = same_on_all_ranks(first.initial, _CONDITION)
+        traced = replace(traced, carried=[replace(first, initial=flag), *others])
+    body = with_effects(traced)
     return last_carry(make_while(body), body, 1 + len(initial))[1:]
 
 
+_CONDITION = "while_loop: the condition"
 _NOT_ENOUGH = "while_loop: the condition still holds after max_steps={} iterations"

@@ -14,6 +14,7 @@ from smelt.distributed.process_group import (
     is_initialized,
 )
 from smelt.distributed.sharded_optimizer import ZeroRedundancyOptimizer
+from smelt.functional.weighted_mean import weighted_mean
 from smelt.pytorch_names import install as _install
 from smelt.tensor.collectives import (
     all_gather,
@@ -30,6 +31,7 @@ __all__ = [
     "DistributedDataParallel", "DistributedSampler", "ZeroRedundancyOptimizer", "all_gather",
     "all_reduce", "all_to_all", "barrier", "broadcast", "destroy_process_group", "get_rank",
     "get_world_size", "init_process_group", "is_available", "is_initialized", "reduce_scatter",
+    "weighted_mean",
 ]  # fmt: skip
 
 _install(__name__)

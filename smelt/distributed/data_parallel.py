@@ -32,7 +32,10 @@ class DistributedDataParallel(Module):
     all ranks, to the bit; initially all have those of rank 0. Within a compiled step gradients are
     sent in buckets, each as soon as it is complete, while the rest of the backward pass continues.
     The loss must be a mean over the samples of the batch; ranks may have different numbers of
-    samples, also none. `autograd.grad` returns this rank's gradients.
+    samples, also none. A mean with weights (of classes, of samples, of labels that are not ignored)
+    is one over all ranks in the function given to `backward` of this object, and in `train.fit`;
+    `loss.backward()` takes the mean of the ranks' means. `autograd.grad` returns this rank's
+    gradients.
 
     Random numbers whose first axis is the sample, such as those of dropout, are drawn for the batch
     of all ranks, and rank r takes the r-th part: dropout drops the same elements of a sample on any
@@ -135,9 +138,10 @@ class DistributedDataParallel(Module):
         exchange, shards = vars(self)["_exchange"], vars(self)["_shards"]
         given = tree.map(lambda x: as_tensor(x) if hasattr(x, "__array__") else x, batch)
         if shards is None:
-            value = function(*given)
-            value.backward()
             samples = _counted(given)
+            with drawing_rows(_rows(samples)):
+                value = function(*given)
+            value.backward()
             return mean_over_samples(value.detach(), 1 if samples is None else samples)
         parameters = [x for x in self.module.parameters() if x.requires_grad]
         exchange.is_by_shards = True
@@ -168,7 +172,8 @@ class DistributedDataParallel(Module):
     def fingerprint(self) -> Any:
         """Returns what a compiled step takes as constant."""
         exchange: Exchange = vars(self)["_exchange"]
-        return super().fingerprint(), exchange.is_on, exchange.is_deferred
+        settings = exchange.is_on, exchange.is_deferred, exchange.is_of_one_batch
+        return super().fingerprint(), settings
 
 
 def _counted(inputs: Any) -> Any:
@@ -182,7 +187,7 @@ def _rows(samples: Any) -> Rows | None:
         return context.rows
     if samples is None or get_world_size() == 1:
         return None
-    return Rows(samples, get_rank() * samples, get_world_size() * samples)
+    return Rows(samples, get_rank() * samples, get_world_size() * samples, of_ranks=True)
 
 
 def mean_over_samples(value: Tensor, samples: Any) -> Tensor:

@@ -18,6 +18,7 @@ from smelt.ops.op import Shape
 from smelt.tensor import Tensor
 from smelt.tensor.collectives import all_gather, all_to_all, begin_all_reduce, get_world_size
 from smelt.tensor.shaping import cat
+from smelt.tracing.engine import context
 
 __all__ = ["Exchange", "buckets", "flat", "sum_by_tree", "sum_of_pairs", "unflat"]
 
@@ -104,6 +105,9 @@ class Exchange:
         is_on: whether gradients are exchanged at all.
         is_deferred: whether an optimizer does that which holds a part of the moments.
         is_by_shards: whether a shard is computed just now.
+        is_of_one_batch: whether ranks have parts of one batch, whose place the context's `rows` is,
+            as in `fit`. Then what is deferred is weighted as soon as it is there, so that the
+            gradients of several batches can be added up.
     """
 
     def __init__(self, parameters: Iterable[Tensor], bucket_bytes: float, by_tree: bool) -> None:
@@ -114,6 +118,7 @@ class Exchange:
         self.is_on: bool = True
         self.is_deferred: bool = False
         self.is_by_shards = False
+        self.is_of_one_batch: bool = False
 
     def __call__(self, pairs: Pairs) -> list[Tensor]:
         """Returns the means over all ranks of some gradients."""
@@ -124,8 +129,10 @@ class Exchange:
                 "computed shard by shard"
             )
         given = [gradient for _, gradient in pairs]
-        if not self.is_on or self.is_deferred or get_world_size() == 1:
+        if not self.is_on or get_world_size() == 1:
             return given
+        if self.is_deferred:
+            return [self._share(x) for x in given]
         order = sorted(range(len(pairs)), key=lambda k: -self.places[id(pairs[k][0])])
         ordered = [given[k] for k in order]
         for x in ordered:
@@ -152,9 +159,21 @@ class Exchange:
         finished = begin_all_reduce(self.weighted(tensors))
         return lambda: _mean(finished())
 
+    def _share(self, gradient: Tensor) -> Tensor:
+        """Returns a gradient so that the mean over all ranks is that over all samples, where it is
+        known how many there are.
+        """
+        rows = context.rows
+        if not self.is_of_one_batch or rows is None:
+            return gradient
+        if rows.is_empty:
+            return gradient.new_zeros(gradient.shape)
+        return gradient * (rows.count * get_world_size() / rows.total)
+
     def weighted(self, tensors: list[Tensor]) -> Tensor:
         """Returns gradients times this rank's number of samples, in a row with that behind."""
-        samples = 1 if self.samples is None else self.samples
+        is_weighted = self.is_deferred and self.is_of_one_batch
+        samples = 1 if self.samples is None or is_weighted else self.samples
         one = tensors[0].new_full((1,), 1) * samples
         if isinstance(samples, int) and samples == 0:  # a mean over nothing is nan
             return cat([flat(tensors).new_zeros((sum(x.size for x in tensors),)), one])

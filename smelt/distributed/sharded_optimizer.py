@@ -9,6 +9,7 @@ all-reduce.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,17 @@ from smelt.distributed.data_parallel import exchange_of_all
 from smelt.distributed.exchange import flat, unflat
 from smelt.errors import ArgumentError, StateError
 from smelt.nn.parameter import Parameter
-from smelt.optim import Optimizer
+from smelt.optim.clip import get_total_norm
+from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor, as_tensor
-from smelt.tensor.collectives import all_gather, get_rank, get_world_size, reduce_scatter
+from smelt.tensor.collectives import (
+    all_gather,
+    all_reduce,
+    get_rank,
+    get_world_size,
+    reduce_scatter,
+)
+from smelt.tensor.elementary import minimum
 from smelt.tensor.shaping import cat
 from smelt.tracing.engine import current_engine, no_grad
 
@@ -29,28 +38,30 @@ if TYPE_CHECKING:
 __all__ = ["ZeroRedundancyOptimizer"]
 
 
-class ZeroRedundancyOptimizer:
+class ZeroRedundancyOptimizer(Optimizer):
     """An optimizer of which each rank holds a part of the moments; the name is PyTorch's.
 
     The parameters are those of one DistributedDataParallel; from now on its `backward` leaves each
     rank's own gradients, and `step` uses their mean. So code between the two that looks at all
-    gradients, such as clipping by their norm, gets those of one rank.
+    gradients gets those of one rank; to clip them by their norm call `clip_grad_norm_` of this
+    object. Learning-rate schedules take it as any optimizer.
 
     `state_dict` has the names and shapes of the optimizer itself for any number of ranks, so a
     training can be resumed with another number, or without ranks. All ranks must call it, since
     each has a part.
 
     Args:
-        params: the parameters, of one dtype.
+        params: all parameters that require a gradient, of one dtype.
         optimizer_class: an optimizer that treats each element independently, such as `optim.Adam`.
         defaults: its settings.
 
     Attributes:
         optimizer: holds this rank's part.
+        param_groups: its settings; "params" is this rank's part of all parameters.
 
     Raises:
         ArgumentError: an optimizer that is not elementwise, parameters of several dtypes, or
-            parameters that do not belong to a DistributedDataParallel, or belong to a deterministic
+            parameters that are not all of one DistributedDataParallel, or belong to a deterministic
             one.
     """
 
@@ -76,6 +87,12 @@ class ZeroRedundancyOptimizer:
                 "ZeroRedundancyOptimizer: not supported with deterministic=True, which sums "
                 "gradients in its own way; use the optimizer itself"
             )
+        if len({id(x) for x in self.parameters}) != len(self.exchange.places):
+            raise ArgumentError(
+                f"ZeroRedundancyOptimizer: {len(self.parameters)} of the "
+                f"{len(self.exchange.places)} parameters of the DistributedDataParallel that "
+                "require a gradient; give all, since no others would have the mean of theirs"
+            )
         self.size: int = get_world_size()
         self.rank: int = get_rank()
         self.count = sum(x.size for x in self.parameters)
@@ -85,19 +102,52 @@ class ZeroRedundancyOptimizer:
                 self._own(flat([x.detach() for x in self.parameters])).clone()
             )
         self.optimizer: Optimizer = optimizer_class([self.part], **defaults)
+        self.defaults = self.optimizer.defaults
+        self.param_groups = self.optimizer.param_groups
+        self.state = self.optimizer.state
         self.exchange.is_deferred = self.size > 1
         guards.changed()
 
-    @property
-    def param_groups(self) -> list[Any]:
-        """The settings of the optimizer; "params" is this rank's part of all parameters."""
-        return self.optimizer.param_groups
+    def add_param_group(self, given: Mapping[str, Any]) -> None:
+        """Raises ArgumentError: parts of all parameters lie on all ranks."""
+        raise ArgumentError(
+            "ZeroRedundancyOptimizer: it has one group of parameters; give all when it is made"
+        )
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clears the gradients of all parameters, or sets them to zeros."""
         current_engine().note_module(self)
+        self.part.grad = None
         for x in self.parameters:
             x.grad = None if set_to_none or x.grad is None else x.grad * 0
+
+    def clip_grad_norm_(self, max_norm: float, norm_type: float = 2.0) -> Tensor:
+        """Takes the mean of the gradients of all ranks, which the next `step` uses, and scales it
+        so that its norm is at most `max_norm`; `.grad` of the parameters is not changed.
+
+        Args:
+            max_norm: the largest norm of the gradient of all parameters together.
+            norm_type: p of the p-norm; may be inf.
+
+        Returns:
+            The norm before, shape (), the same on all ranks.
+
+        Raises:
+            ArgumentError: `max_norm` is negative, `norm_type` is not positive, or a parameter has
+                no gradient.
+        """
+        if not max_norm >= 0:
+            raise ArgumentError(f"clip_grad_norm_: max_norm must not be negative, got {max_norm}")
+        current_engine().note_module(self)
+        with no_grad():
+            mean = self._mean()
+            own = get_total_norm([mean], norm_type)
+            if norm_type == math.inf:
+                total = all_reduce(own, "max")
+            else:
+                total = all_reduce(own**norm_type) ** (1.0 / norm_type)
+            self.part.grad = mean * minimum(max_norm / (total + 1e-6), 1.0).to(mean.dtype)
+        return total
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Updates all parameters with the mean of the gradients of all ranks.
@@ -110,14 +160,9 @@ class ZeroRedundancyOptimizer:
         """
         current_engine().note_module(self)
         result = None if closure is None else closure()
-        gradients = [x.grad for x in self.parameters]
-        if any(gradient is None for gradient in gradients):
-            raise ArgumentError(
-                "ZeroRedundancyOptimizer.step: a parameter has no gradient; all parameters need "
-                "one, since their updates are divided among all ranks"
-            )
         with no_grad():
-            self.part.grad = self._mean([g for g in gradients if g is not None])
+            if self.part.grad is None:
+                self.part.grad = self._mean()
             self.optimizer.step()
             self.part.grad = None
             row = all_gather(self.part.detach()).reshape(-1)[: self.count]
@@ -126,11 +171,17 @@ class ZeroRedundancyOptimizer:
                 x.copy_(value)
         return result
 
-    def _mean(self, gradients: list[Tensor]) -> Tensor:
+    def _mean(self) -> Tensor:
         """Returns this rank's part of the mean gradient; behind each part stands the number of
         samples, so that each rank gets that of all.
         """
-        row = self.exchange.weighted(gradients)
+        gradients = [x.grad for x in self.parameters]
+        if any(gradient is None for gradient in gradients):
+            raise ArgumentError(
+                "ZeroRedundancyOptimizer.step: a parameter has no gradient; all parameters need "
+                "one, since their updates are divided among all ranks"
+            )
+        row = self.exchange.weighted([g for g in gradients if g is not None])
         rows = self._padded(row[:-1]).reshape(self.size, self.width)
         samples = row[-1:].reshape(1, 1).expand(self.size, 1)
         sums = reduce_scatter(cat([rows, samples], 1))
@@ -146,7 +197,8 @@ class ZeroRedundancyOptimizer:
 
     def fingerprint(self) -> Hashable:
         """Returns what a compiled step takes as constant."""
-        return self.optimizer.fingerprint(), self.exchange.is_deferred
+        exchange = self.exchange
+        return self.optimizer.fingerprint(), exchange.is_deferred, exchange.is_of_one_batch
 
     # --- saving and resuming ----------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from smelt.compiler.report.cost import count
 from smelt.compiler.report.explain import calls
 from smelt.errors import ArgumentError
 from smelt.export.c_names import CParameter, argument_names, call_origins, result_names
+from smelt.export.collectives import check_no_collectives
 from smelt.export.names import state_names
 from smelt.ir.graph import Node
 from smelt.ir.program import Call, Program, with_kernels
@@ -98,7 +99,7 @@ def check_name(caller: str, name: Any) -> None:
     is_one = isinstance(name, str) and re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name)
     if not is_one or name in RESERVED:
         raise ArgumentError(
-            f"{caller}: name={name!r} is no identifier of C; use letters and digits"
+            f"{caller}: name={name!r} is not a C identifier; use letters, digits and underscores"
         )
 
 
@@ -111,7 +112,8 @@ def traced_step(caller: str, step: Callable[..., Any], inputs: Sequence[Any]) ->
         inputs: example arguments.
 
     Raises:
-        ArgumentError: `step` is not a function, or consumes gradients that an earlier call left.
+        ArgumentError: `step` is not a function, has a collective, or consumes gradients that an
+            earlier call left.
     """
     if not callable(step):
         raise ArgumentError(f"{caller} needs a compiled function, got {type(step).__name__}")
@@ -126,6 +128,7 @@ def traced_step(caller: str, step: Callable[..., Any], inputs: Sequence[Any]) ->
                 f"{caller}: {executables.name} reads a .grad that an earlier call left; call "
                 "zero_grad(), backward() and step() in one function"
             )
+    check_no_collectives(caller, traced.graph)
     function = getattr(step, "function", step)
     return TracedStep(caller, call, traced, function, state_names(traced, function))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from smelt.dtypes import DType
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
+from smelt.functional.weighted_mean import over_weight
 from smelt.ops import entropy
 from smelt.ops.iota import iota
 from smelt.ops.movement import broadcast_shapes
@@ -381,9 +382,9 @@ def _picked(
     if reduction != "mean":
         return _combined(losses, reduction)
     if weight is None:
-        return losses.sum() / counted.sum().to(losses.dtype)
+        return over_weight(losses.sum(), counted.sum().to(losses.dtype))
     weights = where(chosen, _along(weight, log_p, axis), 0.0).sum(axis)
-    return losses.sum() / where(counted, weights, 0.0).sum()
+    return over_weight(losses.sum(), where(counted, weights, 0.0).sum())
 
 
 def _along(weight: Tensor, x: Tensor, axis: int) -> Tensor:

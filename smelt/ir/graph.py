@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
@@ -194,6 +194,22 @@ def scalar_value(node: Node) -> bool | int | float | None:
     if node.op is not CONSTANT or node.attributes["array"].size != 1:
         return None
     return node.attributes["array"].item() if node.dtype.name != "bfloat16" else None
+
+
+def communicates(op: Operation, attributes: Mapping[str, Any]) -> bool:
+    """Returns whether an operation is a collective, or runs some in its bodies."""
+    inside = (node for body in attributes.get("bodies", ()) for node in body.nodes())
+    return op.is_ordered or any(communicates(node.op, node.attributes) for node in inside)
+
+
+def own_operands(node: Node) -> tuple[Node, ...]:
+    """Returns the operands of a node, without that which says only what comes before it."""
+    if node.op.is_ordered:
+        return node.inputs[:1]
+    if node.op.pattern is not Pattern.REGION:
+        return node.inputs
+    body = node.attributes["bodies"][0]
+    return node.inputs[: node.op.runs_one_body + len(body.states) + len(body.arguments)]
 
 
 def carry_count(region: Node) -> int:

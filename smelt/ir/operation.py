@@ -43,6 +43,10 @@ class Operation:
         """Whether an element can be computed in the loop that reads it."""
         return self.pattern is Pattern.POINTWISE
 
+    def awaited(self, node: Any) -> Any:
+        """Returns what a collective waits for that comes after a node of this operation."""
+        return node
+
     def element_cost(self, node: Any) -> int:
         """Returns the cost of one element of a node with this operation, without its operands."""
         return self.cost

@@ -176,8 +176,30 @@ def loops_in_chunks(program: Program) -> Iterator[Repeat]:
 
 
 def collectives(program: Program) -> list[Collective]:
-    """Returns the collectives of a program in order; loops and branches have none."""
-    return [part for part in program.body if isinstance(part, Collective)]
+    """Returns the collectives of a program and of its regions, in order."""
+    found = []
+    for part in program.body:
+        found += [part] if isinstance(part, Collective) else []
+        found += [one for region in regions(part) for one in collectives(region.program)]
+    return found
+
+
+def agreed_text(program: Program) -> str:
+    """Returns what must be the same on all ranks that run a program together: its collectives, and
+    how often loops run those within. When a rank waits for what all have begun is its own affair.
+    """
+    lines = []
+    for part in program.body:
+        if isinstance(part, Collective) and part.function != "MPI_Wait":
+            lines.append(part.text)
+        inner = [agreed_text(region.program) for region in regions(part)]
+        if any(inner):
+            count = part.trip_count if isinstance(part, Repeat) else None
+            lines.append(
+                "as long as all agree, or of a branch:" if count is None else f"{int(count)} times:"
+            )
+            lines += [f"  {line}" for text in inner for line in (*text.splitlines(), "end")]
+    return "\n".join(lines)
 
 
 def calls(program: Program) -> Iterator[Call]:

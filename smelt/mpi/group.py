@@ -127,7 +127,7 @@ class Group(Alone):
 
     def _given(self, what: str, array: np.ndarray) -> np.ndarray:
         self.before(f"{what} of {array.dtype.name}{list(array.shape)}")
-        return np.ascontiguousarray(array)
+        return np.asarray(array, order="C")  # keeps shape (), unlike ascontiguousarray
 
 
 _alone = Alone()

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["launched_here", "launched_size"]
+__all__ = ["is_launched", "launched_here", "launched_size"]
 
 # the number of processes, as MPICH's and Intel's hydra, Open MPI, MVAPICH and Cray's PALS say it
 HERE = ("MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE", "MV2_COMM_WORLD_LOCAL_SIZE")
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "PALS_SIZE")
+
+
+def is_launched() -> bool:
+    """Returns whether a launcher has started this process, alone or with others: what it prints
+    goes by way of the launcher, also where it looks like a terminal.
+    """
+    return any(name in os.environ for name in (*SIZES, "PMIX_RANK"))
 
 
 def launched_size() -> int:

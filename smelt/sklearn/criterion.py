@@ -11,9 +11,10 @@ from typing import Any
 import smelt.nn.functional as F
 from smelt import nn
 from smelt.errors import ArgumentError
+from smelt.functional.weighted_mean import over_weight
 from smelt.nn.module import Module
 from smelt.tensor import Tensor
-from smelt.tensor.elementary import exp, where
+from smelt.tensor.elementary import exp
 
 __all__ = ["Loss", "first_output", "is_binary", "nonlinearity_of"]
 
@@ -44,9 +45,8 @@ class Loss:
         target, weight = target
         losses = self._each(_fitted(output, target), target)
         losses = losses.reshape(len(losses), -1).mean(1)
-        total = weight.sum()
         # samples that all count nothing change nothing
-        return (losses * weight).sum() / where(total > 0, total, 1.0)
+        return over_weight((losses * weight).sum(), weight.sum(), zero_if_none=True)
 
     def _each(self, output: Tensor, target: Tensor) -> Tensor:
         if self.each is None:

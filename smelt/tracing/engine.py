@@ -111,6 +111,9 @@ class Engine:
     def note_computed_again(self, data: Data) -> None:
         """Notes that something is recomputed for its gradient, rather than saved."""
 
+    def note_known(self, data: Data) -> None:
+        """Is told that the last operation was recorded for its history: its result is known."""
+
     def note_delivered(self, tensors: Sequence[Tensor], what: str) -> None:
         """Notes what a step returns, or what is about to be differentiated in reverse mode."""
 
@@ -158,6 +161,10 @@ class NestedEngine(Engine):
     def note_computed_again(self, data: Data) -> None:
         """Tells the outer engine."""
         self.outer.note_computed_again(data)
+
+    def note_known(self, data: Data) -> None:
+        """Tells the outer engine."""
+        self.outer.note_known(data)
 
     def note_module(self, module: Any) -> None:
         """Tells the outer engine."""

@@ -1,4 +1,8 @@
-"""GraphBuilder: an engine that records operations as nodes of a graph, of a step or of a body."""
+"""GraphBuilder: an engine that records operations as nodes of a graph, of a step or of a body.
+
+All ranks must come to their collectives in one order. So each collective, and each loop or branch
+that runs some, is given the one before it as a further operand, which it does not look at.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import numpy as np
 
 from smelt.dtypes import DType
 from smelt.errors import TraceError
-from smelt.ir.graph import CONSTANT, Node, Origin
+from smelt.ir.graph import CONSTANT, Node, Origin, communicates
 from smelt.ir.operation import Operation
 from smelt.tracing.engine import Data, Engine
 from smelt.tracing.origin import current_origin
@@ -28,6 +32,7 @@ class GraphBuilder(Engine):
         self.born: dict[Node, int] = {}  # how many nodes there were before each one
         self._overwritten: dict[int, tuple[list[int], int, Node]] = {}
         self._scalars: dict[tuple[str, bytes], Node] = {}
+        self.ordered: list[Node] = []  # the collectives so far; of a loop or branch, a result
 
     def node_of(self, tensor: Tensor) -> Node:
         """Returns the node of a tensor; one from outside becomes an input of the graph."""
@@ -36,9 +41,29 @@ class GraphBuilder(Engine):
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
     ) -> Node:
-        """Records one operation."""
+        """Records one operation; a collective comes after the one before it."""
         inputs = tuple([self.node_of(operand) for operand in operands])
-        return self.record(op, inputs, attributes, kind.shape, kind.dtype, current_origin())
+        is_ordered = communicates(op, attributes)
+        if is_ordered:
+            inputs += tuple(self.ordered[-1:])
+        node = self.record(op, inputs, attributes, kind.shape, kind.dtype, current_origin())
+        if is_ordered:
+            self._note_ordered(node)
+        return node
+
+    def _note_ordered(self, node: Node) -> None:
+        if "length" in node.attributes:
+            int(node.attributes["length"])  # all ranks must have the same, so it has to be known
+        result = node.op.awaited(node)
+        if result is not node:
+            kind = result.shape, result.dtype, node.origin
+            result = self.record(result.op, result.inputs, result.attributes, *kind)
+        self.ordered.append(result)
+
+    def note_known(self, data: Data) -> None:
+        """Forgets a collective whose result is known, so that it is not run for its order alone."""
+        if self.ordered and self.ordered[-1] is data:
+            self.ordered.pop()
 
     def literal(self, array: np.ndarray, dtype: DType) -> Node:
         """Records a value that is known now."""

@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from smelt.data import DataLoader
 from smelt.data.dataset import common_classes
-from smelt.distributed.sharded_optimizer import ZeroRedundancyOptimizer
 from smelt.errors import ArgumentError, ArgumentTypeError
+from smelt.mpi.agreement import agree
 from smelt.nn.module import Module
 from smelt.ops.op import is_whole_number
+from smelt.optim import Optimizer as OfSmelt
 from smelt.optim.lr_scheduler import OneCycleLR
 from smelt.optim.swa_utils import AveragedModel
 from smelt.random import manual_seed
@@ -25,7 +26,7 @@ from smelt.train.loop import Loop
 from smelt.train.precision import precision_of
 from smelt.train.progress import is_progress
 from smelt.train.progress import progress as shown_progress
-from smelt.train.ranks import first_rank, heard_by_all, ranks_of
+from smelt.train.ranks import Ranks, first_rank, heard_by_all, ranks_of
 from smelt.train.run import RunFolder, read_checkpoint
 from smelt.train.source import split_off, without_names
 from smelt.train.step import Loss, Optimizer, Scheduler, Update, goes_by_step
@@ -154,8 +155,13 @@ def fit(
     interval = scheduler_interval or ("step" if isinstance(scheduler, OneCycleLR) else "epoch")
     per_step = scheduler if goes_by_step(scheduler, interval) else None
     stored = precision_of(precision)
-    ranks = ranks_of(model, {"batch_size": batch_size, "epochs": epochs, "steps": steps})
-    _check_sharded(optimizer, max_grad_norm, accumulate)
+    shared = {
+        **{"batch_size": batch_size, "epochs": epochs, "steps": steps, "accumulate": accumulate},
+        **{"max_grad_norm": max_grad_norm, "precision": None if stored is None else stored.name},
+        **_shown(loss=loss, optimizer=optimizer, scheduler=scheduler),
+    }
+    ranks = ranks_of(model, shared)
+    _check_reduction(loss, ranks)
     parts = model, loss, optimizer, per_step, max_grad_norm, averaged, accumulate, stored, ranks
     update = Update(*parts)
     data = without_names(data, target)
@@ -165,6 +171,8 @@ def fit(
         validation = without_names(validation, target)
     feed = feed_of(data, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last)
     feed.share(ranks)
+    if ranks is not None:
+        agree("fit", {"batches of an epoch": feed.batches, "samples of a batch": feed.batch_size})
     measured = model if averaged is None else averaged
     validated = validation_of(measured, loss, validation, metrics, ranks is not None)
     beside = None
@@ -319,13 +327,28 @@ def _check_held(model: Module, optimizer: Any) -> None:
         )
 
 
-def _check_sharded(optimizer: Any, max_grad_norm: float | None, accumulate: int) -> None:
-    """Raises for what would look at the gradients of one rank as if they were those of all."""
-    if isinstance(optimizer, ZeroRedundancyOptimizer) and (max_grad_norm or accumulate > 1):
+def _check_reduction(loss: Any, ranks: Ranks | None) -> None:
+    """Raises for a loss that is a sum, where each rank has a part of it."""
+    if ranks is not None and ranks.size > 1 and getattr(loss, "reduction", None) == "sum":
         raise ArgumentError(
-            "fit: max_grad_norm and accumulate read gradients before a ZeroRedundancyOptimizer has "
-            "taken their mean over all ranks; leave them out, or take the optimizer itself"
+            f"fit: the loss {type(loss).__name__} has reduction='sum', and several ranks share a "
+            "batch: their gradients become a mean over its samples; give it reduction='mean', and "
+            "the optimizer a rate that is larger by the size of a batch"
         )
+
+
+def _shown(**parts: Any) -> dict[str, str]:
+    """Returns what parts of a training are, in words that are the same on all ranks: their settings
+    where they show them, and no addresses.
+    """
+    shown: dict[str, str] = {}
+    for name, part in parts.items():
+        if isinstance(part, (Module, OfSmelt)):
+            lines = enumerate(repr(part).splitlines(), 1)
+            shown |= {f"line {number} of the {name}": line.strip() for number, line in lines}
+        else:
+            shown[name] = getattr(part, "__qualname__", type(part).__qualname__)
+    return shown
 
 
 def _check_loader(**settings: Any) -> None:

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import TextIO
 
 from smelt.markup import escaped
+from smelt.mpi.launch import is_launched
 from smelt.train.history import Callback, Epoch, History, Progress
 from smelt.train.outlook import outlook
 
@@ -21,12 +22,12 @@ SMALL, LONG = 1e-3, 1e5  # beyond these a figure is shown by four digits and its
 
 def progress(file: TextIO | None = None) -> Callback:
     """Returns a callback that shows the progress of training: live in a notebook cell, and in a
-    terminal if rich is installed.
+    terminal if rich is installed; what a launcher of several processes passes on is lines.
     """
     if file is None and _in_notebook():
         return CellProgress()
     target = sys.stdout if file is None else file
-    live = target.isatty() and find_spec("rich") is not None
+    live = target.isatty() and not is_launched() and find_spec("rich") is not None
     return LiveProgress(target) if live else PlainProgress(target)
 
 

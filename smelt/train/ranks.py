@@ -23,6 +23,7 @@ import numpy as np
 
 from smelt import guards, tree
 from smelt.distributed.data_parallel import DistributedDataParallel
+from smelt.distributed.exchange import Exchange
 from smelt.distributed.process_group import init_process_group, is_initialized
 from smelt.errors import ArgumentError
 from smelt.mpi.agreement import agree
@@ -33,7 +34,7 @@ from smelt.random import Rows, default_generator, drawing_rows
 from smelt.tensor import Tensor
 from smelt.tensor.collectives import broadcast
 from smelt.tracing.engine import current_engine, no_grad
-from smelt.tracing.hooks import set_exchange
+from smelt.tracing.hooks import exchange_of, set_exchange
 
 __all__ = [
     "Ranks",
@@ -145,11 +146,22 @@ class Ranks:
             self.parallel = DistributedDataParallel(model)
         self._rows: tuple[int, int, int] | None = None
 
+    def open(self) -> None:
+        """Says that batches are parts of one from now on."""
+        self._set_of_one_batch(True)
+
     def close(self) -> None:
         """Ends the exchange of gradients, if it was not there before."""
+        self._set_of_one_batch(False)
         if not self._is_given:
             set_exchange(self.parallel.parameters(), None)
             guards.changed()
+
+    def _set_of_one_batch(self, value: bool) -> None:
+        for exchange in {id(x): x for x in map(exchange_of, self.parallel.parameters())}.values():
+            if isinstance(exchange, Exchange):
+                exchange.is_of_one_batch = value
+        guards.changed()
 
     def part(self, total: int) -> tuple[int, int]:
         """Returns the bounds of this rank's samples in a batch: parts differ by at most 1."""
@@ -192,7 +204,7 @@ class Ranks:
         """Computes the gradient of the mean over the batch of all ranks; returns that mean."""
         current_engine().note_module(self)
         assert self._rows is not None
-        with drawing_rows(Rows(*self._rows)):
+        with drawing_rows(Rows(*self._rows, of_ranks=True)):
             value = self.parallel.backward(lambda *parts: function(parts), *batch)
         if self._rows[2] % self.size:
             # a rank with another number of samples may have taken a draw for one of samples, or not
@@ -261,6 +273,7 @@ def heard_by_all(ranks: Ranks | None) -> Iterator[None]:
         _heard.append(int(number))
 
     try:
+        ranks.open()
         for number, handler in before.items():
             if handler is not signal.SIG_IGN:
                 signal.signal(number, hear)

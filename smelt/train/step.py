@@ -11,6 +11,7 @@ import numpy as np
 from smelt import tree
 from smelt.compiler import compile
 from smelt.deprecated import renamed_argument
+from smelt.distributed.sharded_optimizer import ZeroRedundancyOptimizer
 from smelt.dtypes import DType
 from smelt.errors import ArgumentError, ShapeError
 from smelt.nn.module import Module
@@ -227,7 +228,10 @@ class Update:
 
     def _step(self) -> None:
         if self.max_grad_norm is not None:
-            clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
+            if isinstance(self.optimizer, ZeroRedundancyOptimizer):
+                self.optimizer.clip_grad_norm_(self.max_grad_norm)
+            else:
+                clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
         self.optimizer.step()
         if self.scheduler is not None:
             self.scheduler.step()

@@ -14,6 +14,8 @@ from typing import Any
 
 PROGRAMS = Path(__file__).with_name("programs")
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
+# whose mpiexec ends ranks on Ctrl-C, where MPICH's passes it on
+OPEN_MPI = MPIEXEC.resolve().name in ("mpirun.openmpi", "orterun", "prterun")
 LONG = bool(os.environ.get("SMELT_LONG"))  # whether tests take all the time that they want
 PATIENCE = 240.0  # seconds after which a program counts as hung, on a machine that is busy
 

@@ -13,6 +13,12 @@ def test_collectives_through_every_engine_and_order(count, tmp_path):
     assert outcome.ranks == [{"done": True}] * count
 
 
+@pytest.mark.parametrize("count", [2, 3] if LONG else [2])
+def test_collectives_in_loops_and_branches(count, tmp_path):
+    outcome = run(count, "loops", folder=tmp_path)
+    assert outcome.ranks == [{"done": True}] * count
+
+
 def test_alone_a_collective_is_its_operand():
     dist.init_process_group()
     x = smelt.tensor([[1.0, 2.0]])

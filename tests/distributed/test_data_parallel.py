@@ -192,3 +192,72 @@ def test_a_sharded_optimizer_needs_what_it_needs():
     parallel = dist.DistributedDataParallel(network(), deterministic=True)
     with pytest.raises(ArgumentError, match="not supported with deterministic=True"):
         dist.ZeroRedundancyOptimizer(parallel.parameters(), optim.Adam)
+
+
+def test_a_sharded_optimizer_has_all_parameters_in_one_group():
+    model = dist.DistributedDataParallel(network())
+    with pytest.raises(ArgumentError, match=r"2 of the 4 parameters .* give all"):
+        dist.ZeroRedundancyOptimizer(list(model.parameters())[:2], optim.Adam)
+    optimizer = dist.ZeroRedundancyOptimizer(model.parameters(), optim.Adam)
+    with pytest.raises(ArgumentError, match="it has one group of parameters"):
+        optimizer.add_param_group({"params": [smelt.zeros(2)]})
+    with pytest.raises(ArgumentError, match="max_norm must not be negative, got -1"):
+        optimizer.clip_grad_norm_(-1)
+    with pytest.raises(ArgumentError, match="a parameter has no gradient"):
+        optimizer.clip_grad_norm_(1)
+
+
+@pytest.mark.parametrize("norm_type", [1.0, 2.0, np.inf])
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_sharded_optimizer_clips_as_the_function_does(norm_type, compiled):
+    def fitted(make, clip):
+        model = dist.DistributedDataParallel(network())
+        optimizer = make(model.parameters())
+        x, y = batch()
+
+        @smelt.compile
+        def step(x, y):
+            optimizer.zero_grad()
+            plainly(model, x, y)
+            norm = clip(model, optimizer)
+            optimizer.step()
+            return norm
+
+        with smelt.settings(compile=compiled):
+            norms = [step(x, y).item() for _ in range(3)]
+        return norms, [p.numpy() for p in model.parameters()]
+
+    norms, weights = fitted(
+        lambda given: optim.SGD(given, lr=1.0),
+        lambda model, _: optim.clip_grad_norm_(model.parameters(), 0.1, norm_type),
+    )
+    own, found = fitted(
+        lambda given: dist.ZeroRedundancyOptimizer(given, optim.SGD, lr=1.0),
+        lambda _, optimizer: optimizer.clip_grad_norm_(0.1, norm_type),
+    )
+    assert max(norms) > 0.1
+    np.testing.assert_allclose(own, norms, rtol=1e-6)
+    for a, b in zip(found, weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_a_schedule_moves_the_rate_of_a_sharded_optimizer():
+    model = dist.DistributedDataParallel(network())
+    optimizer = dist.ZeroRedundancyOptimizer(model.parameters(), optim.SGD, lr=1.0)
+    schedule = optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+    schedule.step()
+    assert optimizer.param_groups[0]["lr"].item() == 0.5
+    assert optimizer.optimizer.param_groups[0]["lr"].item() == 0.5
+
+
+def test_a_mean_with_weights():
+    values, weights = smelt.tensor([[1.0, 2.0], [3.0, 8.0]]), smelt.tensor([[1.0], [3.0]])
+    found = dist.weighted_mean(values.requires_grad_(), weights)
+    assert found.item() == (1 + 2 + 3 * (3 + 8)) / 8
+    found.backward()
+    assert values.grad.tolist() == [[0.125, 0.125], [0.375, 0.375]]
+    with pytest.raises(ShapeError, match=r"do not broadcast"):
+        dist.weighted_mean(values, smelt.ones(3))
+    with pytest.raises(ShapeError, match=r"weights \(1, 2, 2\) for values \(2, 2\)"):
+        dist.weighted_mean(values, smelt.ones(1, 2, 2))
+    assert np.isnan(dist.weighted_mean([1.0], [0.0]).item())

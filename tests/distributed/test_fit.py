@@ -40,6 +40,26 @@ def test_ranks_fit_as_one_process_does_also_where_they_do_not_divide(kind, sampl
             assert 3 * samples <= sum(read) <= 3 * samples + 3 * len(read)
 
 
+@pytest.mark.parametrize("mode", ["plain", "sharded"])
+def test_what_changes_gradients_rates_and_losses_does_so_as_in_one_process(mode, tmp_path):
+    alone = run(1, "combined", "plain", folder=tmp_path / "1").ranks[0]["found"]
+    assert len({json.dumps(one["losses"]) for one in alone.values()}) == len(alone)
+    for count in (2, 3) if LONG else (2,):
+        ranks = run(count, "combined", mode, folder=tmp_path / str(count)).ranks
+        for name, expected in alone.items():
+            own = ranks[0]["found"][name]
+            assert len({rank["found"][name]["bits"] for rank in ranks}) == 1, name
+            np.testing.assert_allclose(
+                own["losses"], expected["losses"], rtol=1e-6, atol=1e-6, err_msg=name
+            )
+            for a, b in zip(own["weights"], expected["weights"], strict=True):
+                np.testing.assert_allclose(a, b, rtol=0, atol=5e-6, err_msg=name)
+            for a, b in zip(own["held_out"], expected["held_out"], strict=True):
+                assert a == pytest.approx(b, abs=1e-5), name
+            assert own["rate"] == expected["rate"], name
+            assert own["generator"] == expected["generator"], name
+
+
 def test_a_rank_without_samples_of_a_batch_counts_nothing(tmp_path):
     alone, three = (
         run(count, "fitting", "arrays", 98, 2, "-", folder=tmp_path / str(count)).ranks

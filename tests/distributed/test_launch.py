@@ -1,6 +1,9 @@
+import io
+
 import pytest
 
-from smelt.mpi.launch import HERE, SIZES, launched_here, launched_size
+from smelt.mpi.launch import HERE, SIZES, is_launched, launched_here, launched_size
+from smelt.train.progress import LiveProgress, PlainProgress, progress
 
 
 @pytest.fixture(autouse=True)
@@ -24,3 +27,16 @@ def test_what_launchers_say(variables, size, here, monkeypatch):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert (launched_size(), launched_here()) == (size, here)
+
+
+def test_what_goes_by_way_of_a_launcher_is_lines(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    kinds = []
+    for name in (None, "OMPI_COMM_WORLD_SIZE", "PMIX_RANK"):
+        if name is not None:
+            monkeypatch.setenv(name, "1")
+        kinds.append((is_launched(), type(progress(Terminal()))))
+    assert kinds == [(False, LiveProgress), (True, PlainProgress), (True, PlainProgress)]

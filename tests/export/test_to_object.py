@@ -212,7 +212,7 @@ def test_exporting_changes_nothing_in_python(tmp_path: Path) -> None:
         ({"target": "thumbv7em-none-elf"}, "end it with eabi or eabihf"),
         ({"target": "thumbv7em-none-eabi", "cpu": "cortex-m99"}, "no CPU 'cortex-m99'"),
         ({"features": "+telepathy"}, "no feature"),
-        ({"name": "my-net"}, "identifier of C"),
+        ({"name": "my-net"}, "C identifier"),
     ],
 )
 def test_targets_and_names_that_are_none(

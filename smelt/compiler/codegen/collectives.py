@@ -7,7 +7,7 @@ register. Arguments from the eighth on would be on the stack; no function here h
 from __future__ import annotations
 
 from smelt.compiler.codegen.writer import Writer
-from smelt.ir.program import Collective, Program, Progress, collectives
+from smelt.ir.program import Collective, Program, Progress, agreed_text, collectives
 from smelt.mpi.agreement import number_of
 from smelt.mpi.native import STATUS, SYMBOL, place_of
 
@@ -16,7 +16,7 @@ DISAGREE = -1  # what `run` returns if the ranks do not agree on a step
 
 def agreed_number(program: Program) -> int:
     """Returns a number that must be equal on all ranks that run a step together."""
-    return number_of("\n".join(part.text for part in collectives(program)))
+    return number_of(agreed_text(program))
 
 
 class Calls:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from itertools import chain, permutations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -27,10 +27,6 @@ from smelt.location import warn, with_location
 from smelt.tensor import Tensor
 from smelt.tracing.engine import using
 from smelt.tracing.graph_builder import GraphBuilder
-from smelt.tracing.origin import current_origin
-
-if TYPE_CHECKING:
-    from smelt.ops.op import Op, Type
 
 MANY_NODES = 20_000  # operations at which a trace warns that it is long
 
@@ -65,20 +61,8 @@ class Tracer(GraphBuilder):
         self._arrays: dict[int, tuple[weakref.ref[np.ndarray], bytes]] = {}
         self._values: dict[int, tuple[Tensor, bytes]] = {}
         self._refusal: TraceError | None = None
-        self._last_ordered: tuple[Node, ...] = ()  # the previous collective, if there is one
 
     # --- the engine's verbs ----------------------------------------------------------------------
-
-    def evaluate(
-        self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
-    ) -> Node:
-        """Records one operation; a collective comes after the one before it."""
-        if not op.is_ordered:
-            return super().evaluate(op, operands, attributes, kind)
-        inputs = (*map(self.node_of, operands), *self._last_ordered)
-        node = self.record(op, inputs, attributes, kind.shape, kind.dtype, current_origin())
-        self._last_ordered = (node,)
-        return node
 
     def assign(self, target: Tensor, value: Tensor) -> None:
         """Records new contents: of a captured state, or of a tensor made within the trace."""

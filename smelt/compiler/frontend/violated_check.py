@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from smelt.compiler.artifacts import Traced
 from smelt.control.evaluate_graph import evaluate_graph
-from smelt.ir.graph import topological
+from smelt.ir.graph import communicates, topological
 from smelt.tensor import Tensor
 from smelt.tracing.engine import EAGER, no_grad, using
 from smelt.tracing.violations import first_violation
@@ -31,7 +31,7 @@ def found_by_check(traced: Traced, number: int, arguments: Sequence[Tensor]) -> 
     if judged is None:
         return ""
     leaves = (*graph.arguments, *graph.states)
-    if any(node.op.is_ordered for node in topological(judged, leaves)):
+    if any(communicates(node.op, node.attributes) for node in topological(judged, leaves)):
         return ""  # other ranks would have to take part
     given = dict(zip(leaves, (*arguments, *traced.states), strict=True))
     with using(EAGER), no_grad():

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from smelt.compiler.graph.applied import applied
-from smelt.ir.graph import Graph, Node, carry_count, rebuilt
+from smelt.ir.graph import Graph, Node, carry_count, own_operands, rebuilt
 from smelt.ir.operation import Pattern
 from smelt.ir.symbolic import is_symbolic
 from smelt.ops import movement
@@ -46,8 +46,9 @@ def _packed(node: Node) -> Node:
         return node
     inputs = [
         _panels(x) if k >= carried and body.arguments[k - carried] in factors else x
-        for k, x in enumerate(node.inputs)
+        for k, x in enumerate(own_operands(node))
     ]
+    inputs += node.inputs[len(inputs) :]
     attributes = {**node.attributes, "bodies": (_multiplied(body, factors),)}
     return replace(node, inputs=tuple(inputs), attributes=attributes)
 

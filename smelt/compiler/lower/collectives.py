@@ -19,8 +19,9 @@ from smelt.ops.collective import all_reduce_start, all_reduce_wait
 class Collectives:
     """The collectives of one program, and which of them are running."""
 
-    def __init__(self, planned: Planned) -> None:
+    def __init__(self, planned: Planned, numbers: Iterator[int]) -> None:
         self.planned = planned
+        self.numbers = numbers  # of requests, in the whole step
         self.requests: dict[Node, int] = {}  # of what was begun
         self.under_way: list[Node] = []
 
@@ -30,7 +31,7 @@ class Collectives:
         source, target = self.planned.slots[node.inputs[0]], self.planned.slots[node]
         request = 0
         if node.op is all_reduce_start:
-            request = self.requests[node] = len(self.requests)
+            request = self.requests[node] = next(self.numbers)
             self.under_way.append(node)
         elif node.op is all_reduce_wait:
             begun = node.inputs[0]

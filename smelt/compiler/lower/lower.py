@@ -5,6 +5,10 @@ The nests written here are naive on purpose; `loops/` makes them fast.
 
 from __future__ import annotations
 
+import functools
+import itertools
+from collections.abc import Iterator
+
 from smelt.compiler.graph.fusion import Group, Strategy
 from smelt.compiler.graph.memory_plan import Planned
 from smelt.compiler.lower.blocked_gemm import lower_blocked_gemm
@@ -28,16 +32,21 @@ LOWERINGS = {
 }  # regions and collectives are not kernels but parts of the program
 
 
-def lower(planned: Planned, name: str = "step") -> Program:
-    """Returns the program of a planned step: its slots and one kernel per group, in order."""
+def lower(planned: Planned, name: str = "step", requests: Iterator[int] | None = None) -> Program:
+    """Returns the program of a planned step: its slots and one kernel per group, in order.
+
+    `requests` numbers what collectives begin, in the step and in its bodies.
+    """
+    requests = itertools.count() if requests is None else requests
     body: list[Part] = []
     constants: list[Slot] = []
     equal = EqualGroups()
-    collectives = Collectives(planned)
+    collectives = Collectives(planned, requests)
+    lower_body = functools.partial(lower, requests=requests)
     checks = {check.node: number for number, check in enumerate(planned.graph.assertions)}
     for group in planned.fused.groups:
         if group.strategy is Strategy.REGION:
-            part, own_constants = lower_region(planned, group.members, lower)
+            part, own_constants = lower_region(planned, group.members, lower_body)
             body.append(part)
             constants += own_constants
             continue

@@ -11,7 +11,7 @@ import ctypes
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,7 +31,7 @@ from smelt.compiler.runtime.buffers import ResultBuffers, base_buffer
 from smelt.compiler.runtime.state_lock import lock_of
 from smelt.dtypes import DType
 from smelt.errors import TraceError
-from smelt.ir.operation import Pattern
+from smelt.ir.graph import Graph
 from smelt.ir.program import Slot
 from smelt.markup import table
 from smelt.memory import address, aligned_bytes, aligned_empty
@@ -395,11 +395,7 @@ class Executable:
 
     def _collectives(self) -> str:
         """Returns a line for each collective, which shows where ranks do not agree."""
-        nodes = (x for x in self.traced.graph.nodes() if x.op.pattern is Pattern.COLLECTIVE)
-        return "\n".join(
-            f"{x.op.name} of {x.inputs[0].dtype.name}{list(x.inputs[0].shape)} at {x.origin}"
-            for x in nodes
-        )
+        return "\n".join(_collectives_of(self.traced.graph))
 
     # --- what it needs ---------------------------------------------------------------------------
 
@@ -410,6 +406,18 @@ class Executable:
             total[slot.kind] += slot.nbytes
         kinds = ("state", "argument", "result", "constant")
         return Memory(self.compiled.arena_bytes, *(total[kind] for kind in kinds))
+
+
+def _collectives_of(graph: Graph, turns: str = "") -> Iterator[str]:
+    """Yields a line for each collective of a graph, and of the bodies of its loops and branches."""
+    for node in graph.nodes():
+        if node.op.is_ordered:
+            x = node.inputs[0]
+            yield f"{node.op.name} of {x.dtype.name}{list(x.shape)}{turns} at {node.origin}"
+        length = node.attributes.get("length")
+        how = f" in {node.op.name}" + ("" if length is None else f" of length {length}")
+        for body in node.attributes.get("bodies", ()):
+            yield from _collectives_of(body, turns + how)
 
 
 def _result(position: int, slot: Slot) -> Result:

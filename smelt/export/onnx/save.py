@@ -13,6 +13,7 @@ from smelt.compiler.frontend.builder import Builder
 from smelt.compiler.frontend.signature import Call, flatten_call
 from smelt.dtypes import DType
 from smelt.errors import ArgumentError, CompileError, MissingExtra
+from smelt.export.collectives import check_no_collectives
 from smelt.export.names import input_names, state_names
 from smelt.ir.graph import Node
 from smelt.ir.symbolic import formula, is_symbolic
@@ -164,6 +165,7 @@ def _extents(call: Call, function: Any) -> set[int]:
 def _check_inference(traced: Traced, function: Any) -> None:
     """Raises CompileError where a tensor is changed."""
     graph = traced.trace.traced.graph
+    check_no_collectives("save_onnx", graph)
     for old, new in graph.updates:
         name, _ = state_names(traced.trace.traced, function)[graph.states.index(old)]
         lines = [

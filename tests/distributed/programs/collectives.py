@@ -137,13 +137,9 @@ with pytest.raises(smelt.errors.DTypeError, match="bool"):
     dist.all_reduce(smelt.tensor([True]))
 
 
-@smelt.compile
-def in_a_loop(x):
-    return smelt.scan(lambda carry, row: (carry + dist.all_reduce(row), None), x[0] * 0, x)[0]
-
-
-with pytest.raises(smelt.errors.TraceError, match="all_reduce inside scan"):
-    in_a_loop(smelt.ones(3, 2))
+number = smelt.tensor(1.5)
+assert [dist.all_reduce(number).shape, dist.all_gather(number).shape] == [(), (SIZE,)]
+assert dist.broadcast(number).item() == 1.5
 
 
 @smelt.compile

@@ -1,6 +1,6 @@
 """Ranks that do not agree, raise, are killed, are slow or are interrupted: one way a run.
 
-python failing.py FOLDER WAY
+python failing.py FOLDER WAY [SECONDS], SECONDS being how late a slow rank comes
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from smelt import nn, optim, train
 from smelt.errors import SmeltError
 
 WAY = ARGUMENTS[0]
+LAUNCHED = os.environ.get("PMI_RANK") or os.environ.get("OMPI_COMM_WORLD_RANK", "0")
 COUNT = 1 if WAY in ("missing", "size") else 2  # files that are noted: those two are alone
 
 
@@ -50,22 +51,22 @@ def refused(function, *arguments, **options):
     raise AssertionError("there was no error")
 
 
-def fitted(**options):
-    x = np.ones((64, 3), np.float32)
+def fitted(samples=64, lr=1e-6, **options):
+    x = np.ones((samples, 3), np.float32)
     model = nn.Linear(3, 1)
     return train.fit(
-        model, nn.MSELoss(), optim.SGD(model.parameters(), 1e-6), (x, x[:, :1]), batch_size=8,
+        model, nn.MSELoss(), optim.SGD(model.parameters(), lr), (x, x[:, :1]), batch_size=8,
         progress=False, **options,
     )  # fmt: skip
 
 
 if WAY == "seed":
-    smelt.manual_seed(int(os.environ["PMI_RANK"]))
+    smelt.manual_seed(int(LAUNCHED))
     refused(dist.init_process_group)
 if WAY == "version":
     import smelt.distributed.process_group as place
 
-    place.__version__ = f"1.{os.environ['PMI_RANK']}"
+    place.__version__ = f"1.{LAUNCHED}"
     refused(dist.init_process_group)
 if WAY == "size":  # the launcher of another MPI: this one's knows of no other process
     for name in [name for name in os.environ if name.startswith(("PMI_", "MPI_", "HYDRA"))]:
@@ -92,6 +93,36 @@ match WAY:
     case "compiled shape":
         step = smelt.compile(lambda x: dist.all_reduce(x).sum())
         refused(step, smelt.ones(3 + RANK))
+    case "loop":
+        step = smelt.compile(
+            lambda x: smelt.scan(lambda c, row: (c + dist.all_reduce(row), None), x.sum(0), x)[0]
+        )
+        refused(step, smelt.ones(3 + RANK, 4))
+    case "branch":
+        step = smelt.compile(lambda x: smelt.cond(x.sum() > 0, dist.all_reduce, lambda x: x + 1, x))
+        step(x)
+        refused(step, x * (1 - 2 * RANK))
+    case "turns":
+        step = smelt.compile(
+            lambda x: smelt.while_loop(lambda c: c.sum() < 50, lambda c: c + dist.all_reduce(x), x)
+        )
+        step(x)
+        refused(step, x * (1 + RANK))
+    case "limited turns":
+        step = smelt.compile(
+            lambda x: smelt.while_loop(
+                lambda c: c.sum() < 50, lambda c: c + dist.all_reduce(x), x, max_steps=20
+            )
+        )
+        step(x)
+        refused(step, x * (1 + RANK))
+    case "eager turns":
+
+        def run(x):
+            smelt.while_loop(lambda c: c.sum() < 50, lambda c: c + dist.all_reduce(x), x)
+            dist.barrier()
+
+        refused(run, x * (1 + RANK))
     case "collective":
         refused((dist.all_gather, dist.all_reduce)[RANK], x)
     case "steps":
@@ -99,6 +130,25 @@ match WAY:
         refused(lambda: (step.repeat(5 + RANK, x), dist.barrier()))
     case "batch":
         refused(fitted, epochs=1, steps=5 + RANK)
+    case "rate":
+        refused(fitted, epochs=1, lr=0.1 * (1 + RANK))
+    case "data":
+        refused(fitted, epochs=1, samples=64 + 8 * RANK)
+    case "sum":
+        model = nn.Linear(3, 1)
+        data = np.ones((16, 3), np.float32), np.ones((16, 1), np.float32)
+        loss, optimizer = nn.MSELoss(reduction="sum"), optim.SGD(model.parameters(), 1e-6)
+        refused(train.fit, model, loss, optimizer, data, epochs=1, progress=False)
+    case "learned weights":
+        weights = smelt.ones(4).requires_grad_()
+        model = dist.DistributedDataParallel(nn.Linear(3, 1))
+        refused(model.backward, lambda x: dist.weighted_mean(model(x)[:, 0], weights), x)
+    case "uneven shards":
+        model = dist.DistributedDataParallel(nn.Linear(3, 1), deterministic=True, shards=4)
+        data = np.ones((18, 3), np.float32), np.ones((18, 1), np.float32)
+        optimizer = optim.SGD(model.parameters(), 1e-6)
+        fit = train.fit
+        refused(fit, model, nn.MSELoss(), optimizer, data, epochs=1, batch_size=6, progress=False)
     case "shards":
         refused(dist.DistributedDataParallel, nn.Linear(3, 1), deterministic=True, shards=3)
     case "calls":  # one rank ends before the other
@@ -137,7 +187,7 @@ match WAY:
         began = time.monotonic()
         step = step_of(dist.DistributedDataParallel(nn.Linear(3, 1)))
         if RANK == 1:
-            time.sleep(12)
+            time.sleep(float(ARGUMENTS[1]))
         note(losses=step.repeat(3, x).tolist(), seconds=time.monotonic() - began)
     case "interrupt":
         (FOLDER / f"pid-{RANK}").write_text(str(os.getpid()))
