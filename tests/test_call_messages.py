@@ -113,7 +113,7 @@ class Wrapper:
     ("call", "message"),
     [
         (lambda: smelt.settings(chek_nan=True), "did you mean 'check_nan'"),
-        (lambda: smelt.settings(colour=1), "it has check_nan, compile"),
+        (lambda: smelt.settings(color=1), "it has check_nan, compile"),
         (lambda: smelt.optim.SGD([X], learning_rate=1.0), "did you mean 'lr' for"),
         (
             lambda: smelt.optim.Adam([X], betas=0.9),

@@ -11,7 +11,7 @@ import numpy as np
 
 from smelt import tabular
 from smelt.cli.tables import ending_of, naming, read_table, write_beside, written_as
-from smelt.data.images import digit_of, read_grey
+from smelt.data.images import digit_of, read_gray
 from smelt.errors import ArgumentError, FileError
 from smelt.limits import Within
 from smelt.recipes import digits
@@ -139,12 +139,12 @@ PREDICTORS: dict[str, Predictor] = {"digits": _predict_digits, "table": _predict
 
 def _read(path: Path) -> Tensor:
     """Returns the digit on an image; says so when the image is far from square."""
-    grey = read_grey(path)
-    height, width = grey.shape
+    gray = read_gray(path)
+    height, width = gray.shape
     if max(height, width) > LONGER * min(height, width):
         print(
             f"smelt: {path}: {width} x {height} pixels are squeezed into a square; cut the image "
             "to one digit that fills it",
             file=sys.stderr,
         )
-    return digit_of(grey)
+    return digit_of(gray)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from smelt.atomic import read_bytes, writable_folder
-from smelt.data.catalogue import SourceFile
+from smelt.data.catalog import SourceFile
 from smelt.errors import FileError, MissingExtra
 
 __all__ = ["download"]

@@ -1,6 +1,6 @@
 """The files of public data sets: found on this machine, or downloaded; always verified.
 
-A folder of data sets has a folder for each, with its name in the catalogue:
+A folder of data sets has a folder for each, with its name in the catalog:
 
     mnist/train-images-idx3-ubyte.gz
     sst2/train.tsv
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from smelt import paths
-from smelt.data.catalogue import DATASETS, SourceFile
+from smelt.data.catalog import DATASETS, SourceFile
 from smelt.data.download import download
 from smelt.errors import ArgumentError, FileError
 

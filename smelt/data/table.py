@@ -141,7 +141,7 @@ class Table:
         """
         return Table(described(self._columns))
 
-    if not TYPE_CHECKING:  # so that a type checker still sees misspelt attributes
+    if not TYPE_CHECKING:  # so that a type checker still sees misspelled attributes
 
         def __getattr__(self, name: str) -> NoReturn:
             message = f"a Table has no attribute {name!r}"

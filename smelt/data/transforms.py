@@ -24,7 +24,7 @@ import numpy as np
 from smelt import dtypes
 from smelt.data import image_values
 from smelt.data.image_sampling import check_interpolation, cropped, resized, rotated
-from smelt.data.image_values import GREY, changed
+from smelt.data.image_values import GRAY, changed
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.functional.padding import pad
 from smelt.pytorch_names import install as _install
@@ -436,8 +436,8 @@ def _jittered(
     if brightness is not None:
         x = _blended(x, 0.0, brightness)
     if contrast is not None:
-        x = _blended(x, _grey(x).mean((1, 2, 3), keepdim=True), contrast)
-    return x if saturation is None else _blended(x, _grey(x), saturation)
+        x = _blended(x, _gray(x).mean((1, 2, 3), keepdim=True), contrast)
+    return x if saturation is None else _blended(x, _gray(x), saturation)
 
 
 def _blended(x: Tensor, other: Any, factor: Tensor) -> Tensor:
@@ -448,11 +448,11 @@ def _factor(x: Tensor, limits: tuple[float, float], generator: Generator | None)
     return uniform(*limits, (x.shape[0], 1, 1, 1), generator=generator).to(x.dtype)
 
 
-def _grey(x: Tensor) -> Tensor:
-    """Returns the grey values (n, 1, height, width) of images in color; grey ones as they are."""
+def _gray(x: Tensor) -> Tensor:
+    """Returns the gray values (n, 1, height, width) of images in color; gray ones as they are."""
     if x.shape[1] == 1:
         return x
-    return (x * as_tensor(np.array(GREY)).to(x.dtype).reshape(1, 3, 1, 1)).sum(1, keepdim=True)
+    return (x * as_tensor(np.array(GRAY)).to(x.dtype).reshape(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def _below(end: int, count: int, generator: Generator | None) -> Tensor:

@@ -167,7 +167,7 @@ class Variable(Operators):
 
 @dataclass(frozen=True, slots=True)
 class Lanes(Operators):
-    """The vector <0, 1, ..., lanes - 1> of int64; vectorising adds it to the loop's index."""
+    """The vector <0, 1, ..., lanes - 1> of int64; vectorizing adds it to the loop's index."""
 
     lanes: int
 

@@ -140,7 +140,7 @@ def pixels(values: np.ndarray, description: str, size: int = 96) -> Picture:
     """Returns an image, one pixel a number, as a picture.
 
     Args:
-        values: (height, width) for grey from the lowest number to the highest, or (height, width,
+        values: (height, width) for gray from the lowest number to the highest, or (height, width,
             3) for colors, likewise.
         description: for who cannot see it.
         size: how wide it is shown.

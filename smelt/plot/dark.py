@@ -17,8 +17,8 @@ __all__ = ["DARK_PAPER", "dark", "with_dark_colors"]
 COLOR = re.compile(r"(fill|stroke|stop-color): (#[0-9a-f]{6})")
 PIXELS = "<image"
 DARKEST, LIGHTEST = 0.21, 0.95  # the lightness of what was white, and of what was black
-LIFTED = 0.8  # below 1: what was of middle lightness is lighter, so that grey text can be read
-GREYISH, STRONG = 0.08, 0.12  # chroma up to which a color is inverted, from which it is strong
+LIFTED = 0.8  # below 1: what was of middle lightness is lighter, so that gray text can be read
+GRAYISH, STRONG = 0.08, 0.12  # chroma up to which a color is inverted, from which it is strong
 OF_STRONG = 0.7  # the lightness of a strong color, at least
 TO_LMS = np.array(
     [
@@ -39,7 +39,7 @@ TO_LAB = np.array(
 def dark(color: str) -> str:
     """Returns what "#rrggbb" becomes on a dark page."""
     light, *hue = TO_LAB @ np.cbrt(TO_LMS @ _linear(color))
-    strong = float(np.clip((np.hypot(*hue) - GREYISH) / (STRONG - GREYISH), 0, 1))
+    strong = float(np.clip((np.hypot(*hue) - GRAYISH) / (STRONG - GRAYISH), 0, 1))
     lightness = DARKEST + (1 - light) ** LIFTED * (LIGHTEST - DARKEST)
     lightness += strong * max(0.0, OF_STRONG - lightness)
     rgb = np.linalg.solve(TO_LMS, np.linalg.solve(TO_LAB, [lightness, *hue]) ** 3)

@@ -11,9 +11,9 @@ from smelt.errors import ArgumentError, ShapeError
 from smelt.plot.cells import whole_numbers
 from smelt.plot.style import (
     BLUE,
-    GREY,
+    GRAY,
     as_array,
-    colour_of,
+    color_of,
     framed,
     legend,
     line_of,
@@ -76,7 +76,7 @@ def loss_curves(
     for index, (name, row) in enumerate(runs.items()):
         _curve(axes, start + every * np.arange(len(row)), row, name, index, smooth)
     for name, level in (levels or {}).items():
-        axes.axhline(level, color=GREY, linewidth=1.2, linestyle=(0, (5, 3)), label=name)
+        axes.axhline(level, color=GRAY, linewidth=1.2, linestyle=(0, (5, 3)), label=name)
     _scale(axes, np.concatenate([*runs.values(), np.asarray(list((levels or {}).values()))]), log)
     axes.margins(x=0.02)
     legend(axes)
@@ -148,7 +148,7 @@ def moving_average(
     figure = new_figure(7.2, 3.6)
     axes = figure.subplots()
     framed(axes, title, x_label, y_label)
-    raw, width = (GREY, 1.0) if smoothed else (BLUE, 1.5)
+    raw, width = (GRAY, 1.0) if smoothed else (BLUE, 1.5)
     axes.plot(times, series, color=raw, linewidth=width, alpha=0.8, label="series")
     for index, (name, row) in enumerate(smoothed.items()):
         axes.plot(times[-len(row) :], row, **line_of(index + 1), linewidth=2, label=name)
@@ -172,7 +172,7 @@ def _curve(
 ) -> None:
     width = min(smooth, len(row))
     if width > 1:
-        axes.plot(steps, row, color=colour_of(index), linewidth=0.7, alpha=0.25)
+        axes.plot(steps, row, color=color_of(index), linewidth=0.7, alpha=0.25)
         row = np.convolve(row, np.full(width, 1 / width), mode="valid")
         steps = steps[width - 1 :]
     marker = "o" if len(row) == 1 else None  # a line through one point cannot be seen

@@ -59,7 +59,7 @@ class Solution(nn.Module):
     Attributes:
         ends: of the region, (left, right, bottom, top).
         weights: all weights, (p,), float64.
-        damping: how much the step leans towards the gradient; it falls as steps succeed.
+        damping: how much the step leans toward the gradient; it falls as steps succeed.
     """
 
     ends: tuple[float, float, float, float]

@@ -333,7 +333,7 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 
 
 def nearest(signature: inspect.Signature, options: Iterable[str]) -> str:
-    """Returns a hint at the keywords that a misspelt one may have meant."""
+    """Returns a hint at the keywords that a misspelled one may have meant."""
     near = {name: _like(name, signature) for name in options if name not in signature.parameters}
     return "".join(f"; did you mean {like!r} for {name!r}" for name, like in near.items() if like)
 

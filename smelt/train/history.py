@@ -25,7 +25,7 @@ class _NoDict:
     __slots__ = ()
     _instead: ClassVar[Mapping[str, str]] = {}
 
-    if not TYPE_CHECKING:  # so that a type checker still sees misspelt attributes
+    if not TYPE_CHECKING:  # so that a type checker still sees misspelled attributes
 
         def __getattr__(self, name: str) -> NoReturn:
             kind = type(self)

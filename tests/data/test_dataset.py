@@ -86,7 +86,7 @@ def test_what_is_refused_names_the_line() -> None:
             wrong()
 
 
-def test_a_folder_in_the_place_of_the_split_is_recognised() -> None:
+def test_a_folder_in_the_place_of_the_split_is_recognized() -> None:
     with pytest.raises(ArgumentError, match=r'there are "train", "test"; the folder is the second'):
         load_mnist("/folder")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from smelt.data import DATASETS, fetch
-from smelt.data.catalogue import Source, SourceFile
+from smelt.data.catalog import Source, SourceFile
 from smelt.errors import ArgumentError, FileError
 
 CONTENT = b"a set of data"

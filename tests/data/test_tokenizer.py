@@ -63,13 +63,13 @@ def test_a_vocabulary_of_characters() -> None:
 def test_a_vocabulary_comes_out_of_a_file(tmp_path: Path) -> None:
     for made, fresh in [
         (Vocabulary.build(TEXTS), Vocabulary([])),
-        (Vocabulary.characters(TEXTS), Vocabulary([], tokenise=list)),
+        (Vocabulary.characters(TEXTS), Vocabulary([], tokenize=list)),
     ]:
         smelt.save({"text": made.state_dict()}, tmp_path / "a.safetensors")
         fresh.load_state_dict(smelt.load(tmp_path / "a.safetensors")["text"])
         assert fresh.encode("a bad film") == made.encode("a bad film")
         assert fresh.decode(fresh.encode("a bad film")) == "a bad film"
-    with pytest.raises(StateError, match="made by list, and this one divides texts by split_words"):
+    with pytest.raises(StateError, match="made by list, and this one splits texts with split_words"):
         Vocabulary([]).load_state_dict(Vocabulary.characters(TEXTS).state_dict())
     with pytest.raises(StateError, match="a state_dict has tokens"):
         Vocabulary([]).load_state_dict({})

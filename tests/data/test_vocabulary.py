@@ -67,7 +67,7 @@ def test_tokens_have_numbers_and_numbers_tokens() -> None:
 
 
 def test_characters_can_be_tokens() -> None:
-    vocabulary = Vocabulary.build(["to be"], tokenise=list, join="", specials=(), order="alphabet")
+    vocabulary = Vocabulary.build(["to be"], tokenize=list, join="", specials=(), order="alphabet")
     assert vocabulary.tokens == [" ", "b", "e", "o", "t"]
     assert vocabulary.decode(vocabulary.encode("bet to")) == "bet to"
 

@@ -10,7 +10,7 @@ import pytest
 from smelt import plot
 from smelt.errors import ArgumentError
 from smelt.plot.dark import DARK_PAPER, dark, with_dark_colors
-from smelt.plot.style import COLOURS, GREY, INK, colour_of, line_of
+from smelt.plot.style import COLORS, GRAY, INK, color_of, line_of
 
 pytest.importorskip("matplotlib")
 
@@ -30,15 +30,15 @@ def contrast(first: str, second: str) -> float:
 def test_text_and_curves_can_be_read_on_dark_paper() -> None:
     assert luminance(DARK_PAPER) < 0.02
     assert contrast(dark(INK), DARK_PAPER) > 7
-    assert contrast(dark(GREY), DARK_PAPER) > 4.5
+    assert contrast(dark(GRAY), DARK_PAPER) > 4.5
     for index in range(6):
-        assert contrast(dark(colour_of(index)), DARK_PAPER) > 4.5, colour_of(index)
+        assert contrast(dark(color_of(index)), DARK_PAPER) > 4.5, color_of(index)
 
 
 def test_hues_stay() -> None:
-    red, _, blue = (int(dark(COLOURS[0])[start : start + 2], 16) for start in (1, 3, 5))
+    red, _, blue = (int(dark(COLORS[0])[start : start + 2], 16) for start in (1, 3, 5))
     assert blue > red  # blue stays blue
-    red, _, blue = (int(dark(COLOURS[1])[start : start + 2], 16) for start in (1, 3, 5))
+    red, _, blue = (int(dark(COLORS[1])[start : start + 2], 16) for start in (1, 3, 5))
     assert red > blue  # orange stays orange
 
 
@@ -57,7 +57,7 @@ def test_a_figure_with_pixels_keeps_its_paper() -> None:
 
 
 def test_colors_and_dashes_differ_beyond_six() -> None:
-    assert len({colour_of(index) for index in range(36)}) == 36
+    assert len({color_of(index) for index in range(36)}) == 36
     lines = [line_of(index) for index in range(60)]
     assert len({(line["color"], str(line["linestyle"])) for line in lines[:36]}) == 36
     assert len({str(line["linestyle"]) for line in lines[:5]}) == 5

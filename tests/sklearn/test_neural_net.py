@@ -95,7 +95,7 @@ def test_a_module_that_is_given_stays_as_it_is() -> None:
         ({"optimizer__momentm": 0.9}, "did you mean 'momentum'"),
     ],
 )
-def test_misspelt_arguments_are_named(options: dict[str, Any], message: str) -> None:
+def test_misspelled_arguments_are_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ArgumentTypeError) as caught:
         classifier(two_layers, optimizer=optim.SGD, **options).fit(X, Y)
     assert message in caught.value.message

@@ -226,7 +226,7 @@ def test_other_mistakes(model: Model) -> None:
         train.predict(lambda x: x.sum(), X)
     with pytest.raises(ShapeError, match="no common axis of samples, or differ behind it"):
         train.predict(lambda x: x, iter([np.ones((2, 3)), np.ones((2, 4))]))
-    with pytest.raises(ArgumentTypeError, match="misspelt|batchsize"):
+    with pytest.raises(ArgumentTypeError, match="misspelled|batchsize"):
         train.evaluate(model, (X, Y), "accuracy", batchsize=3)
 
 

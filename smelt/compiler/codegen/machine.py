@@ -142,11 +142,11 @@ def parse(text: str, target: Target | None = None) -> llvm.ModuleRef:
     return module
 
 
-def optimise(module: llvm.ModuleRef, target: Target | None = None) -> llvm.ModuleRef:
+def optimize(module: llvm.ModuleRef, target: Target | None = None) -> llvm.ModuleRef:
     """Inlines the helpers and puts stack slots into registers.
 
     That is all: vectors, tiles and the order of work are chosen before. The passes of -O2 (without
-    its vectorisers) take as long as making the machine code, and gain 1 %.
+    its vectorizers) take as long as making the machine code, and gain 1 %.
     """
     builder = create_pass_builder(_machine(target or host()), create_pipeline_tuning_options(LEVEL))
     passes = create_new_module_pass_manager()
@@ -165,7 +165,7 @@ def compile_object(text: str, target: Target | None = None) -> bytes:
     Raises CompileError when the text is not valid.
     """
     texts = parts_of(text, cores() if _EMIT is not None else 1)
-    modules = [optimise(parse(part, target), target) for part in texts]
+    modules = [optimize(parse(part, target), target) for part in texts]
     if len(modules) == 1:
         return _machine(target or host()).emit_object(modules[0])
     codes = _emit_side_by_side(modules, target or host())
@@ -230,7 +230,7 @@ def _objects(code: bytes) -> list[bytes]:
 
 def assembly(text: str, target: Target | None = None) -> str:
     """Returns the machine code of LLVM text as a person reads it."""
-    module = optimise(parse(text, target), target)
+    module = optimize(parse(text, target), target)
     return _machine(target or host()).emit_assembly(module)
 
 

@@ -1,4 +1,4 @@
-"""Own exp, log, tanh and their kin: loop-IR arithmetic that vectorises to any number of lanes."""
+"""Own exp, log, tanh and their kin: loop-IR arithmetic that vectorizes to any number of lanes."""
 
 from __future__ import annotations
 
