@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from smelt.location import warn
 
-__all__ = ["rename", "renamed_argument", "renamed_method", "renamed_property"]
+__all__ = ["rename", "rename_module", "renamed_argument", "renamed_method", "renamed_property"]
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -34,6 +34,11 @@ def rename(module: str, names: Mapping[str, str]) -> None:
         return getattr(sys.modules[module], names[name])
 
     held["__getattr__"] = look_up
+
+
+def rename_module(old: str, new: str) -> None:
+    """Lets pickles that name classes in the module `old` be read; they are now in `new`."""
+    sys.modules.setdefault(old, sys.modules[new])
 
 
 def renamed_argument(

@@ -5,7 +5,7 @@
     |   +-- DimensionError   a tensor of shape () that has no axis  (also a TypeError)
     +-- DTypeError       operands whose dtypes do not fit          (also a TypeError)
     +-- ArgumentError    a setting out of its range                (also a ValueError)
-    |   +-- ArgumentTypeError  a value of the wrong kind, a misspelt keyword (also a TypeError)
+    |   +-- ArgumentTypeError  a value of the wrong kind, a misspelled keyword (also a TypeError)
     +-- BoundsError      an index or label outside its axis        (also an IndexError)
     +-- AssignmentError  x[i] = v: tensors are values             (also a TypeError)
     +-- TraceError       Python asked a traced tensor for a value  (also a RuntimeError)

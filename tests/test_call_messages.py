@@ -106,7 +106,7 @@ def test_an_error_within_the_user_s_function_is_the_user_s() -> None:
         (lambda: nn.Embedding(3, 2)(X), DTypeError, r"write \.long\(\)"),
         (lambda: smelt.stack([X, X], 7), ArgumentError, "^stack: there is no position 7"),
         (lambda: X.unsqueeze(7), ArgumentError, "^unsqueeze: there is no position 7"),
-        (lambda: smelt.optim.SGD(iter(()), lr=1.0), ArgumentError, "can be read once"),
+        (lambda: smelt.optim.SGD(iter(()), lr=1.0), ArgumentError, "can be read only once"),
         (lambda: nn.Sequential([nn.ReLU()]), ArgumentError, r"write a \* before it"),
         (lambda: F.cross_entropy(X, X.long()), ShapeError, "for one-hot rows write target.argmax"),
     ],
@@ -127,7 +127,7 @@ class Wrapper:
     ("call", "message"),
     [
         (lambda: smelt.settings(chek_nan=True), "did you mean 'check_nan'"),
-        (lambda: smelt.settings(colour=1), "it has check_nan, compile"),
+        (lambda: smelt.settings(color=1), "it has check_nan, compile"),
         (lambda: smelt.optim.SGD([X], learning_rate=1.0), "did you mean 'lr' for"),
         (
             lambda: smelt.optim.Adam([X], betas=0.9),
@@ -140,7 +140,7 @@ class Wrapper:
         (lambda: smelt.optim.Adam([X], betas=(0.9, "a")), r"betas\[1\] must be a number"),
         (lambda: smelt.optim.clip_grad_norm_(nn.Linear(2, 2), 1.0), r"give model.parameters\(\)"),
         (lambda: nn.utils.clip_grad_value_(nn.Linear(2, 2), 1.0), r"give model.parameters\(\)"),
-        (lambda: smelt.optim.clip_grad_norm_(iter(()), 1.0), "can be read once"),
+        (lambda: smelt.optim.clip_grad_norm_(iter(()), 1.0), "can be read only once"),
         (lambda: nn.CrossEntropyLoss(X, X), r"CrossEntropyLoss\(\)\(input, target\)"),
         (lambda: nn.MSELoss(X, X), r"MSELoss\(\)\(input, target\)"),
         (lambda: nn.NLLLoss(X), r"weight must be \(C,\).*got shape \(2, 3\)"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import smelt.nn.functional as F
-from smelt import data, nn, optim, train
+from smelt import data, nn, optim, plot, train
 
 RENAMED = [
     ("smelt.data", "Standardise", "StandardScaler"),
@@ -66,6 +66,36 @@ def test_a_file_with_an_old_name_can_be_read(transform: Any, old: str) -> None:
         restored = pickle.loads(text)
     assert type(restored) is type(transform)
     assert vars(restored).keys() == vars(transform).keys()
+
+
+def test_a_file_that_names_an_old_module_can_be_read() -> None:
+    text = pickle.dumps(nn.LayerNorm(2), protocol=0)
+    old = text.replace(b"smelt.nn.normalization", b"smelt.nn.normalisation")
+    assert old != text
+    assert type(pickle.loads(old)) is nn.LayerNorm
+
+
+def test_a_vocabulary_answers_to_the_british_name_of_its_function() -> None:
+    with pytest.warns(DeprecationWarning, match=r"Vocabulary\(tokenise=...\) is .* tokenize"):
+        letters = data.Vocabulary(["a", "b"], (), tokenise=list)
+    with pytest.warns(DeprecationWarning, match=r"build\(tokenise=...\) is now called tokenize"):
+        data.Vocabulary.build(["ab"], tokenise=list)
+    with pytest.warns(DeprecationWarning, match=r"Vocabulary\.tokenise is now called tokenize"):
+        assert letters.tokenise is list
+    old = {"tokens": ["b", "a"], "tokenise": "list", "join": ""}
+    assert letters.load_state_dict(old).encode("ab") == [1, 0]
+    text = pickle.dumps(letters, protocol=0).replace(b"tokenize", b"tokenise")
+    assert pickle.loads(text).encode("ab") == [1, 0]
+
+
+def test_figures_take_the_british_names_of_their_arguments() -> None:
+    pytest.importorskip("matplotlib")
+    with pytest.warns(DeprecationWarning, match=r"scatter\(colours=...\) is now called colors"):
+        plot.scatter(np.eye(2), [0, 1], colours=["red", "blue"])
+    with pytest.warns(DeprecationWarning, match=r"samples\(centres=...\) is now called centers"):
+        plot.samples(np.eye(2), np.eye(2), centres=np.eye(2))
+    with pytest.warns(DeprecationWarning, match=r"text\(colour=...\) is now called color"):
+        plot.Diagram(1, 1).text(0, 0, "x", colour="red")
 
 
 def old_transform(transform: Any, given: Any) -> Any:

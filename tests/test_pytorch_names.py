@@ -80,7 +80,7 @@ def test_names_that_pytorch_has_twice() -> None:
     assert smelt.ones(2).greater(0).tolist() == [True, True]
 
 
-def test_a_misspelt_name_gets_the_nearest() -> None:
+def test_a_misspelled_name_gets_the_nearest() -> None:
     with pytest.raises(AttributeError, match="did you mean 'zeros'"):
         smelt.zeroes  # noqa: B018
     with pytest.raises(AttributeError, match="did you mean 'Linear'"):

@@ -104,7 +104,7 @@ def test_any_integer_is_a_seed(seed):
     assert np.isfinite(random.rand(3, generator=Generator(seed)).numpy()).all()
 
 
-def test_streams_of_neighbouring_seeds_are_unrelated():
+def test_streams_of_neighboring_seeds_are_unrelated():
     rows = np.array([random.rand(20000, generator=Generator(seed)).numpy() for seed in range(6)])
     correlation = np.corrcoef(rows) - np.eye(6)
     assert np.abs(correlation).max() < 5 / math.sqrt(20000)

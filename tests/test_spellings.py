@@ -113,7 +113,7 @@ def test_what_has_no_meaning_says_what_to_write(call: Callable[[], Any], message
         (lambda: smelt.zeros(2, dtyp="float32"), "dtype"),
     ],
 )
-def test_a_misspelt_keyword_gets_the_nearest(call: Callable[[], Any], name: str) -> None:
+def test_a_misspelled_keyword_gets_the_nearest(call: Callable[[], Any], name: str) -> None:
     with pytest.raises(ArgumentTypeError, match=f"did you mean '{name}'"):
         call()
 
@@ -147,7 +147,7 @@ def test_a_step_with_a_closure() -> None:
     with smelt.no_grad():
         assert optimizer.step(closure).item() == 1
     assert weight.item() == 0
-    with pytest.raises(ArgumentTypeError, match="closure is a function"):
+    with pytest.raises(ArgumentTypeError, match="closure must be a function"):
         optimizer.step(1.0)
 
 

@@ -84,11 +84,11 @@ def groups(parameters: Any) -> list[dict[str, Any]]:
 @network("rmsprop-adagrad-options")
 def rmsprop_and_adagrad(dtype: DType) -> Training:
     """RMSprop and Adagrad with each of their options."""
-    centred = {"centered": True, "alpha": 0.98, "eps": 0.05}
+    centered = {"centered": True, "alpha": 0.98, "eps": 0.05}
     start = {"lr_decay": 0.05, "weight_decay": 0.1, "initial_accumulator_value": 0.2}
     makes: list[Make] = [
         lambda x: optim.RMSprop(x, lr=0.01),
-        lambda x: optim.RMSprop(x, lr=0.005, **centred),
+        lambda x: optim.RMSprop(x, lr=0.005, **centered),
         lambda x: optim.RMSprop(x, lr=1e-3, momentum=0.9, weight_decay=0.1),
         lambda x: optim.RMSprop(x, lr=1e-4, momentum=0.5, maximize=True),
         lambda x: optim.Adagrad(x, lr=0.1),

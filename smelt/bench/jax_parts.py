@@ -11,11 +11,11 @@ def linear(weights: Any, name: str, x: Any) -> Any:
 
 
 def layer_norm(weights: Any, name: str, x: Any) -> Any:
-    """Returns x normalised over its last axis, scaled and shifted."""
+    """Returns x normalized over its last axis, scaled and shifted."""
     import jax
 
-    centred = x - x.mean(-1, keepdims=True)
-    y = centred * jax.lax.rsqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
+    centered = x - x.mean(-1, keepdims=True)
+    y = centered * jax.lax.rsqrt((centered**2).mean(-1, keepdims=True) + 1e-5)
     return y * weights[f"{name}.weight"] + weights[f"{name}.bias"]
 
 

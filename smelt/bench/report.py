@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from smelt.atomic import write_bytes
 from smelt.bench.run import COLUMNS, Measured, Timing
-from smelt.plot.style import GREY, bare, colour_of, legend, new_figure, titled
+from smelt.plot.style import GRAY, bare, color_of, legend, new_figure, titled
 from smelt.train.writer import json_text
 
 if TYPE_CHECKING:
@@ -115,14 +115,14 @@ def figure(results: Mapping[str, Measured]) -> Figure:
             if column in one.times and not math.isnan(one.ours)
         ]
         marker = "|" if column == "limit" else "o"
-        colour = GREY if column == "limit" else colour_of(number)
-        axes.plot(*zip(*found, strict=True), marker, color=colour, label=column, markersize=7)
+        color = GRAY if column == "limit" else color_of(number)
+        axes.plot(*zip(*found, strict=True), marker, color=color, label=column, markersize=7)
     axes.set_xscale("log")
-    axes.axvline(1, color=GREY, linewidth=0.7)
+    axes.axvline(1, color=GRAY, linewidth=0.7)
     axes.set_yticks(range(len(results)), [one.case.title for one in results.values()])
     axes.invert_yaxis()
     axes.grid(axis="x", color="#dfe3e8", linewidth=0.7)
-    axes.set_xlabel("time, of Smelt's best", color=GREY, fontsize=9)
+    axes.set_xlabel("time, of Smelt's best", color=GRAY, fontsize=9)
     bare(axes, ("bottom",))
     titled(axes, "one step")
     legend(axes)

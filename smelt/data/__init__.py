@@ -3,7 +3,7 @@
 from smelt.data import transforms
 from smelt.data.archives import read_hdf5, read_npz
 from smelt.data.augment import Augmented
-from smelt.data.catalogue import DATASETS
+from smelt.data.catalog import DATASETS
 from smelt.data.categories import OneHotEncoder, OrdinalEncoder
 from smelt.data.channel import Channel
 from smelt.data.corpora import load_multi30k, load_sst2, load_tiny_shakespeare

@@ -1,6 +1,6 @@
 """The files of public data sets: found on this machine, or downloaded; always verified.
 
-A folder of data sets has a folder for each, with its name in the catalogue:
+A folder of data sets has a folder for each, with its name in the catalog:
 
     mnist/train-images-idx3-ubyte.gz
     sst2/train.tsv
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from smelt import paths
-from smelt.data.catalogue import DATASETS, SourceFile
+from smelt.data.catalog import DATASETS, SourceFile
 from smelt.data.download import download
 from smelt.errors import ArgumentError, FileError
 
@@ -68,18 +68,18 @@ def _read(path: Path, known: SourceFile) -> bytes:
                 f"{path}: there is no such file; name the folder above that of the data set, "
                 f"{dataset.parent.absolute().parent}, not {dataset.parent}"
                 if dataset.parent.absolute().name == dataset.name
-                else f"{path}: there is no such file; put {path.name} into a folder {dataset.name}"
+                else f"{path}: there is no such file; put {path.name} in a folder {dataset.name}"
             ) from None
         raise FileError(
-            f"{path}: there is no such file; it is fetched where no folder of data sets is "
-            "named (by `folder`, on the command line by --data)"
+            f"{path}: there is no such file; it is downloaded if no folder of data sets is given "
+            "(as folder=, or --data on the command line)"
         ) from None
     except OSError as error:
         raise FileError(f"{path}: cannot be read ({error.strerror})") from None
     if (sha256 := hashlib.sha256(content).hexdigest()) != known.sha256:
         raise FileError(
-            f"{path}: is damaged (SHA-256 {sha256}, published {known.sha256}); "
-            "delete it, and it will be fetched again"
+            f"{path}: is damaged (SHA-256 {sha256}, published {known.sha256}); delete it, and it "
+            "will be downloaded again"
         )
     return content
 

@@ -18,11 +18,11 @@ from smelt.tensor import Tensor
 from smelt.tracing.engine import array_of
 
 __all__ = [
-    "GREY", "changed", "cropped", "flipped", "jittered", "normalized", "resized",
+    "GRAY", "changed", "cropped", "flipped", "jittered", "normalized", "resized",
     "rotated",
 ]  # fmt: skip
 
-GREY = (0.299, 0.587, 0.114)  # of red, green and blue, in what an eye sees as brightness
+GRAY = (0.299, 0.587, 0.114)  # of red, green and blue, in what an eye sees as brightness
 BLOCK = 16  # elements of a result whose weights make one matrix
 PRODUCT = 1 << 18  # multiplications up to which the library of products does not share out work
 FRAME = 2  # elements around an image that stand for all that lies outside
@@ -283,9 +283,9 @@ def jittered(
         if brightness is not None:
             _blended(image, None, brightness[index])
         if contrast is not None:
-            _blended(image, _grey(image).mean(keepdims=True), contrast[index])
+            _blended(image, _gray(image).mean(keepdims=True), contrast[index])
         if saturation is not None:
-            _blended(image, _grey(image), saturation[index])
+            _blended(image, _gray(image), saturation[index])
     return result
 
 
@@ -300,12 +300,12 @@ def _blended(image: np.ndarray, other: np.ndarray | None, factor: np.ndarray) ->
     np.clip(image, 0, 1, out=image)
 
 
-def _grey(image: np.ndarray) -> np.ndarray:
-    """Returns the grey values (1, height, width) of an image."""
+def _gray(image: np.ndarray) -> np.ndarray:
+    """Returns the gray values (1, height, width) of an image."""
     if len(image) == 1:
         return image.copy()
-    red, green, blue = (image.dtype.type(share) for share in GREY)
-    grey = image[0] * red
-    grey += image[1] * green
-    grey += image[2] * blue
-    return grey[None]
+    red, green, blue = (image.dtype.type(share) for share in GRAY)
+    gray = image[0] * red
+    gray += image[1] * green
+    gray += image[2] * blue
+    return gray[None]

@@ -40,7 +40,7 @@ def read_digit(path: str | os.PathLike[str]) -> Tensor:
         FileError: the file is missing, or is not an image.
         MissingExtra: Pillow is not installed.
     """
-    return digit_of(read_grey(path))
+    return digit_of(read_gray(path))
 
 
 @checked
@@ -62,7 +62,7 @@ def read_image(path: str | os.PathLike[str], mode: str = "RGB") -> Tensor:
         MissingExtra: Pillow is not installed.
     """
     if mode not in MODES:
-        raise ArgumentError(f"read_image: mode={mode!r}; there are {', '.join(MODES)}")
+        raise ArgumentError(f"read_image: mode={mode!r} must be one of {', '.join(MODES)}")
 
     def convert(image: Any) -> np.ndarray:
         from PIL import ImageOps
@@ -72,23 +72,23 @@ def read_image(path: str | os.PathLike[str], mode: str = "RGB") -> Tensor:
             upright = upright.convert("RGB")
         if not upright.mode.startswith(("I", "F")):
             return np.asarray(upright.convert(mode), np.float32) / 255
-        grey = _deep(path, np.asarray(upright))
+        gray = _deep(path, np.asarray(upright))
         if mode == "L":
-            return grey
-        return np.stack([grey] * 3 + [np.ones_like(grey)] * (mode == "RGBA"), -1)
+            return gray
+        return np.stack([gray] * 3 + [np.ones_like(gray)] * (mode == "RGBA"), -1)
 
     pixels = _opened(path, convert)
     planes = pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
     return as_tensor(planes)
 
 
-def digit_of(grey: np.ndarray) -> Tensor:
+def digit_of(gray: np.ndarray) -> Tensor:
     """Returns (height, width) gray values as the digit that `read_digit` returns."""
-    ink = 1 - grey if np.median(_border(grey)) > 0.5 else grey
+    ink = 1 - gray if np.median(_border(gray)) > 0.5 else gray
     return as_tensor(_boxes(ink))
 
 
-def read_grey(path: str | os.PathLike[str]) -> np.ndarray:
+def read_gray(path: str | os.PathLike[str]) -> np.ndarray:
     """Returns an image file as float32 of shape (height, width), 0 (black) to 1 (white).
 
     Transparent pixels are white. Raises the same errors as `read_digit`.
@@ -125,7 +125,7 @@ def _opened(path: str | os.PathLike[str], convert: Callable[[Any], np.ndarray]) 
 
 
 def _deep(path: str | os.PathLike[str], values: np.ndarray) -> np.ndarray:
-    """Returns grey values of 16 bits, or floats of 0 to 1, as float32 of 0 to 1.
+    """Returns gray values of 16 bits, or floats of 0 to 1, as float32 of 0 to 1.
 
     Raises:
         FileError: there are others, of which nobody can know which one is white.
@@ -134,8 +134,9 @@ def _deep(path: str | os.PathLike[str], values: np.ndarray) -> np.ndarray:
     low, high = values.min(), values.max()
     if not 0 <= low <= high <= white:
         raise FileError(
-            f"{path}: the grey values go from {low} to {high}, and {values.dtype.name} is read as "
-            f"0 to {white}; read the file by Pillow, numpy.asarray(Image.open(path)), and scale it"
+            f"{path}: the gray values go from {low} to {high}, and {values.dtype.name} is read as "
+            f"0 to {white}; read the file with Pillow, numpy.asarray(Image.open(path)), and scale "
+            "it"
         )
     return values.astype(np.float32) / np.float32(white)
 

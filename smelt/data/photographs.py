@@ -18,7 +18,7 @@ from smelt.tensor import Tensor, as_tensor
 __all__ = ["load_catvnoncat"]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-SIDE, COLOURS = 64, 3
+SIDE, COLORS = 64, 3
 LIGHTEST = 255
 PARTS = {"train": "train_catvnoncat.h5", "test": "test_catvnoncat.h5"}
 
@@ -54,10 +54,10 @@ def load_catvnoncat(split: str = "train", folder: Folder = None) -> tuple[Tensor
     if not content.startswith(SIGNATURE):
         raise FileError(f"catvnoncat, {split}: is not an HDF5 file")
     layout = LAYOUTS[split]
-    values = layout.count * SIDE * SIDE * COLOURS
+    values = layout.count * SIDE * SIDE * COLORS
     pictures = np.frombuffer(content, np.uint8, values, layout.pictures)
     labels = np.frombuffer(content, "<i8", layout.count, layout.labels)
-    rows_first = pictures.reshape(-1, SIDE, SIDE, COLOURS)
-    colours_first = np.ascontiguousarray(rows_first.transpose(0, 3, 1, 2))
-    light = np.divide(colours_first, np.float32(LIGHTEST), dtype=np.float32)
+    rows_first = pictures.reshape(-1, SIDE, SIDE, COLORS)
+    colors_first = np.ascontiguousarray(rows_first.transpose(0, 3, 1, 2))
+    light = np.divide(colors_first, np.float32(LIGHTEST), dtype=np.float32)
     return as_tensor(light), as_tensor(labels.astype(np.int64))

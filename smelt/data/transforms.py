@@ -24,7 +24,7 @@ import numpy as np
 from smelt import dtypes
 from smelt.data import image_values
 from smelt.data.image_sampling import check_interpolation, cropped, resized, rotated
-from smelt.data.image_values import GREY, changed
+from smelt.data.image_values import GRAY, changed
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.functional.padding import pad
 from smelt.pytorch_names import install as _install
@@ -74,8 +74,8 @@ class ImageTransform(ABC):
         """
         if not isinstance(x, Tensor):
             raise DTypeError(
-                f"{type(self).__name__}: x is a {type(x).__name__} and no Tensor; ToTensor() makes "
-                "one of an array or a picture of Pillow"
+                f"{type(self).__name__}: x must be a Tensor, got a {type(x).__name__}; ToTensor() "
+                "converts an array or an image of Pillow"
             )
         if x.ndim not in (3, 4):
             raise ShapeError(
@@ -269,8 +269,8 @@ class RandomCrop(ImageTransform):
         ]
         if min(free) < 1:
             raise ShapeError(
-                f"RandomCrop: {self.size} of images of {x.shape[2:]}; give a padding, or Resize "
-                "them first"
+                f"RandomCrop: size={self.size} is larger than the images {x.shape[2:]}; give a "
+                "padding, or Resize them first"
             )
         row, column = (_below(end, x.shape[0], generator) for end in free)
         if constant:  # whatever lies outside is read as the fill, without padding the images
@@ -292,7 +292,7 @@ class RandomHorizontalFlip(ImageTransform):
 
     def __init__(self, p: float = 0.5) -> None:
         if not 0 <= p <= 1:
-            raise ArgumentError(f"{type(self).__name__}: p={p} lies outside [0, 1]")
+            raise ArgumentError(f"{type(self).__name__}: p={p} must lie in [0, 1]")
         self.p = p
 
     def change(self, x: Tensor, generator: Generator | None) -> Tensor:
@@ -436,8 +436,8 @@ def _jittered(
     if brightness is not None:
         x = _blended(x, 0.0, brightness)
     if contrast is not None:
-        x = _blended(x, _grey(x).mean((1, 2, 3), keepdim=True), contrast)
-    return x if saturation is None else _blended(x, _grey(x), saturation)
+        x = _blended(x, _gray(x).mean((1, 2, 3), keepdim=True), contrast)
+    return x if saturation is None else _blended(x, _gray(x), saturation)
 
 
 def _blended(x: Tensor, other: Any, factor: Tensor) -> Tensor:
@@ -448,11 +448,11 @@ def _factor(x: Tensor, limits: tuple[float, float], generator: Generator | None)
     return uniform(*limits, (x.shape[0], 1, 1, 1), generator=generator).to(x.dtype)
 
 
-def _grey(x: Tensor) -> Tensor:
-    """Returns the grey values (n, 1, height, width) of images in color; grey ones as they are."""
+def _gray(x: Tensor) -> Tensor:
+    """Returns the gray values (n, 1, height, width) of images in color; gray ones as they are."""
     if x.shape[1] == 1:
         return x
-    return (x * as_tensor(np.array(GREY)).to(x.dtype).reshape(1, 3, 1, 1)).sum(1, keepdim=True)
+    return (x * as_tensor(np.array(GRAY)).to(x.dtype).reshape(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def _below(end: int, count: int, generator: Generator | None) -> Tensor:
@@ -483,7 +483,7 @@ def _range(
     pair = (-given, given) if isinstance(given, (int, float)) else tuple(given)
     if len(pair) != 2 or pair[0] > pair[1] or (positive and pair[0] <= 0):
         limit = " above 0" if positive else ""
-        raise ArgumentError(f"{called}: {name}={given}; give (least, most){limit}")
+        raise ArgumentError(f"{called}: {name}={given}; give (smallest, largest){limit}")
     return float(pair[0]), float(pair[1])
 
 

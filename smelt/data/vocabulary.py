@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from smelt.deprecated import rename
+from smelt.deprecated import rename, renamed_argument, renamed_property
 from smelt.errors import ArgumentError, BoundsError, StateError
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.checked import checked, checked_methods
@@ -40,7 +40,7 @@ class Vocabulary:
         tokens: in the order of their numbers, which begin after those of `specials`.
         specials: tokens with the first numbers. "<unk>" among them replaces unknown tokens; "<pad>"
             is for padding.
-        tokenise: splits a text into tokens; `list` gives single characters.
+        tokenize: splits a text into tokens; `list` gives single characters.
         join: what `decode` puts between tokens; "" for characters.
 
     Raises:
@@ -55,21 +55,24 @@ class Vocabulary:
         ([[2, 3], [3, 0]], [[True, True], [True, False]])
     """
 
+    tokenise = renamed_property("tokenise", "tokenize")
+
+    @renamed_argument("tokenise", "tokenize")
     def __init__(
         self,
         tokens: Iterable[str],
         specials: Sequence[str] = (PADDING, UNKNOWN),
-        tokenise: Tokenizer = split_words,
+        tokenize: Tokenizer = split_words,
         join: str = " ",
     ) -> None:
         for name, given in (("tokens", tokens), ("specials", specials)):
             if isinstance(given, str):
                 raise ArgumentError(
                     f"Vocabulary: {name}={given!r} is one text; give a list of tokens (of "
-                    "characters: list(text), and tokenise=list)"
+                    "characters: list(text), and tokenize=list)"
                 )
         self.tokens: list[str] = [*specials, *tokens]
-        self.tokenise = tokenise
+        self.tokenize = tokenize
         self.join = join
         self._numbers = {token: index for index, token in enumerate(self.tokens)}
         if len(self._numbers) < len(self.tokens):
@@ -78,6 +81,7 @@ class Vocabulary:
 
     @classmethod
     @checked
+    @renamed_argument("tokenise", "tokenize")
     def build(
         cls,
         texts: Iterable[str],
@@ -86,7 +90,7 @@ class Vocabulary:
         size: int | None = None,
         order: str = "frequency",
         specials: Sequence[str] = (PADDING, UNKNOWN),
-        tokenise: Tokenizer = split_words,
+        tokenize: Tokenizer = split_words,
         join: str = " ",
     ) -> Self:
         """Returns the vocabulary of some texts.
@@ -98,7 +102,7 @@ class Vocabulary:
                 kept, among equally frequent ones the first in the alphabet. None keeps all.
             order: of the numbers: "frequency" (the most frequent first) or "alphabet".
             specials: see `Vocabulary`.
-            tokenise: see `Vocabulary`.
+            tokenize: see `Vocabulary`.
             join: see `Vocabulary`.
 
         Raises:
@@ -106,18 +110,20 @@ class Vocabulary:
         """
         if order not in ("frequency", "alphabet"):
             raise ArgumentError(
-                f'Vocabulary.build: order={order!r}; there are "frequency" and "alphabet"'
+                f'Vocabulary.build: order={order!r} must be "frequency" or "alphabet"'
             )
         if size is not None and size < len(specials):
-            raise ArgumentError(f"Vocabulary.build: size={size} has no room for {list(specials)}")
+            raise ArgumentError(
+                f"Vocabulary.build: size={size} leaves no room for {list(specials)}"
+            )
         if isinstance(texts, str):
             raise ArgumentError("Vocabulary.build: give a list of texts, [text] for one")
-        counts = Counter(token for text in texts for token in tokenise(text))
+        counts = Counter(token for text in texts for token in tokenize(text))
         often = [t for t, n in counts.items() if n >= minimum and t not in specials]
         often.sort(key=lambda token: (-counts[token], token))
         kept = often if size is None else often[: size - len(specials)]
         chosen = sorted(kept) if order == "alphabet" else kept
-        return cls(chosen, specials, tokenise, join)
+        return cls(chosen, specials, tokenize, join)
 
     @classmethod
     @checked
@@ -133,7 +139,7 @@ class Vocabulary:
             >>> letters.encode("ab"), letters.decode([1, 0])
             ([0, 1], 'ba')
         """
-        return cls.build(texts, order="alphabet", specials=specials, tokenise=list, join="")
+        return cls.build(texts, order="alphabet", specials=specials, tokenize=list, join="")
 
     def __len__(self) -> int:
         """Returns the number of tokens, `specials` included."""
@@ -165,7 +171,7 @@ class Vocabulary:
         Raises:
             ArgumentError: a token is unknown, and the vocabulary has no "<unk>".
         """
-        return [self[token] for token in self.tokenise(text)]
+        return [self[token] for token in self.tokenize(text)]
 
     def decode(self, numbers: Iterable[int]) -> str:
         """Returns the text of numbers; "<pad>" is left out.
@@ -179,7 +185,9 @@ class Vocabulary:
         indices = [int(index) for index in numbers]
         for index in indices:
             if not 0 <= index < len(self):
-                raise BoundsError(f"decode: {index} is no number of {len(self)} tokens")
+                raise BoundsError(
+                    f"decode: {index} is not the number of one of the {len(self)} tokens"
+                )
         return self.join.join(self.tokens[n] for n in indices if self.tokens[n] != PADDING)
 
     def batch(
@@ -214,7 +222,7 @@ class Vocabulary:
         """Returns the tokens, and how texts are split, as plain values, for a file."""
         return {
             "tokens": self.tokens,
-            "tokenise": getattr(self.tokenise, "__name__", type(self.tokenise).__name__),
+            "tokenize": getattr(self.tokenize, "__name__", type(self.tokenize).__name__),
             "join": self.join,
         }
 
@@ -222,30 +230,39 @@ class Vocabulary:
         """Restores the tokens of a `state_dict`; returns the vocabulary itself.
 
         Raises:
-            StateError: they are not there, or were made by another function than `tokenise`.
+            StateError: they are not there, or were made by another function than `tokenize`.
         """
-        if set(state_dict) != {"tokens", "tokenise", "join"}:
+        given = _with_new_names(state_dict)
+        if set(given) != {"tokens", "tokenize", "join"}:
             raise StateError(
-                f"Vocabulary: a state_dict has tokens, tokenise and join, got {sorted(state_dict)}"
+                f"Vocabulary: a state_dict has tokens, tokenize and join, got {sorted(state_dict)}"
             )
-        mine = self.state_dict()["tokenise"]
-        if state_dict["tokenise"] != mine:
+        mine, theirs = self.state_dict()["tokenize"], given["tokenize"]
+        if theirs != mine:
             raise StateError(
-                f"Vocabulary: its tokens were made by {state_dict['tokenise']}, and this one "
-                f"divides texts by {mine}; make it with tokenise={state_dict['tokenise']}"
+                f"Vocabulary: the file's tokens were made by {theirs}, and this vocabulary splits "
+                f"texts with {mine}; make it with tokenize={theirs}"
             )
-        other = type(self)(state_dict["tokens"], (), self.tokenise, state_dict["join"])
+        other = type(self)(given["tokens"], (), self.tokenize, given["join"])
         vars(self).update(vars(other))
         return self
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        vars(self).update(_with_new_names(state))
 
     def _padding(self, given: int | None) -> int:
         index = self._numbers.get(PADDING) if given is None else given
         if index is None:
             raise ArgumentError(
-                f"Vocabulary.batch: the vocabulary has no {PADDING!r}; "
-                "say by `padding` what fills up"
+                f"Vocabulary.batch: the vocabulary has no {PADDING!r}; give the number that fills "
+                "up as padding="
             )
         return index
+
+
+def _with_new_names(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a state with today's names; files of version 0.1 call the function `tokenise`."""
+    return {"tokenize" if name == "tokenise" else name: value for name, value in state.items()}
 
 
 def check_texts(called: str, texts: Any) -> None:

@@ -60,7 +60,7 @@ def _part_counts(what: str, output_size: Output, extents: Sizes) -> Sizes:
 
 
 def _bounds(extent: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns where each part begins and ends; neighbours may share elements."""
+    """Returns where each part begins and ends; neighbors may share elements."""
     index = np.arange(count)
     return index * extent // count, -(-(index + 1) * extent // count)
 

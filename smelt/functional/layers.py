@@ -156,8 +156,8 @@ def layer_norm(
         rest = list(given)
         weight = rest.pop(0) if has_weight else None
         axes = tuple(range(-len(shape), 0))
-        centred = wide(x) - wide(x).mean(axes, True)
-        y = centred * rsqrt((centred * centred).mean(axes, True) + eps)
+        centered = wide(x) - wide(x).mean(axes, True)
+        y = centered * rsqrt((centered * centered).mean(axes, True) + eps)
         return _scaled(y, weight, rest[0] if rest else None).to(x.dtype)
 
     has_weight = weight is not None
@@ -221,8 +221,8 @@ def group_norm(
         )
     x = floating(x)
     groups = wide(x).reshape(x.shape[0], num_groups, math.prod(x.shape[1:]) // num_groups)
-    centred = groups - groups.mean(-1, True)
-    y = centred * rsqrt((centred * centred).mean(-1, True) + eps)
+    centered = groups - groups.mean(-1, True)
+    y = centered * rsqrt((centered * centered).mean(-1, True) + eps)
     y = y.reshape(x.shape)
     return _scaled(y, _by_channel(weight, x), _by_channel(bias, x)).to(x.dtype)
 
@@ -261,17 +261,17 @@ def batch_norm(
     x = floating(x)
     if training:
         mean = _mean_by_channel(wide(x))
-        centred = wide(x) - _by_channel(mean, x)
-        var = _mean_by_channel(centred * centred)
+        centered = wide(x) - _by_channel(mean, x)
+        var = _mean_by_channel(centered * centered)
         _move_statistics(x, mean, var, running_mean, running_var, momentum)
     elif running_mean is None or running_var is None:
         raise ArgumentError(
             "batch_norm: with training=False, running_mean and running_var are needed; give both"
         )
     else:
-        centred, var = wide(x) - _by_channel(running_mean, x), running_var
+        centered, var = wide(x) - _by_channel(running_mean, x), running_var
     scale = rsqrt(var + eps) if weight is None else rsqrt(var + eps) * weight
-    return _scaled(centred, _by_channel(scale, x), _by_channel(bias, x)).to(x.dtype)
+    return _scaled(centered, _by_channel(scale, x), _by_channel(bias, x)).to(x.dtype)
 
 
 def instance_norm(

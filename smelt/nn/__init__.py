@@ -1,5 +1,6 @@
 """Neural networks: modules, layers, losses, initialization."""
 
+from smelt.deprecated import rename_module as _rename_module
 from smelt.nn import init
 from smelt.nn.activation import (
     CELU,
@@ -65,7 +66,7 @@ from smelt.nn.loss import (
     TripletMarginLoss,
 )
 from smelt.nn.module import Module
-from smelt.nn.normalisation import (
+from smelt.nn.normalization import (
     BatchNorm1d,
     BatchNorm2d,
     GroupNorm,
@@ -263,3 +264,4 @@ __all__ = [
 
 _checked_names(globals(), __all__, __name__)
 _install(__name__)
+_rename_module("smelt.nn.normalisation", "smelt.nn.normalization")

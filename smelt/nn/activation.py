@@ -230,7 +230,7 @@ class Hardshrink(_Shrink):
 
 
 class Softshrink(_Shrink):
-    """`x` moved towards 0 by `lambd`, and 0 where it would pass it."""
+    """`x` moved toward 0 by `lambd`, and 0 where it would pass it."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.softshrink(x, self.lambd)

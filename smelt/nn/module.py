@@ -173,7 +173,7 @@ class Module(Convertible, Hooked, Named):
         vars(self).get("_buffers", {}).pop(name, None)
         guards.changed()
 
-    if not TYPE_CHECKING:  # so that a type checker still sees misspelt attributes
+    if not TYPE_CHECKING:  # so that a type checker still sees misspelled attributes
 
         def __getattr__(self, name: str) -> Any:
             if name in vars(self).get("_computed", ()):

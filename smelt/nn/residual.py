@@ -11,7 +11,7 @@ from smelt.nn.containers import Sequential
 from smelt.nn.convolution import Conv2d
 from smelt.nn.linear import Identity
 from smelt.nn.module import Module
-from smelt.nn.normalisation import BatchNorm2d
+from smelt.nn.normalization import BatchNorm2d
 from smelt.tensor import Tensor
 
 __all__ = ["BasicBlock", "HeunBlock", "Residual"]

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from smelt.errors import ArgumentError
 from smelt.nn.module import Module
-from smelt.nn.normalisation import BatchNorm1d, BatchNorm2d, _BatchNorm
+from smelt.nn.normalization import BatchNorm1d, BatchNorm2d, _BatchNorm
 from smelt.tensor import Tensor
 from smelt.tensor.collectives import all_reduce, get_world_size
 from smelt.tensor.elementary import rsqrt
@@ -64,7 +64,7 @@ class SyncBatchNorm(_BatchNorm):
         return result.to(x.dtype)
 
     def _move(self, x: Tensor, mean: Tensor, variance: Tensor, count: Tensor) -> None:
-        """Moves the running statistics towards those of the batch of all ranks."""
+        """Moves the running statistics toward those of the batch of all ranks."""
         assert self.num_batches_tracked is not None
         assert self.running_mean is not None
         assert self.running_var is not None

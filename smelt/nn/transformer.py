@@ -22,7 +22,7 @@ from smelt.nn.containers import ModuleList
 from smelt.nn.dropout import Dropout
 from smelt.nn.linear import Linear
 from smelt.nn.module import Module
-from smelt.nn.normalisation import LayerNorm
+from smelt.nn.normalization import LayerNorm
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
 

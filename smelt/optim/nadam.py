@@ -32,7 +32,7 @@ class NAdam(Optimizer):
         betas: beta1 and beta2, each in [0, 1).
         eps: added so that the division stays finite.
         weight_decay: factor of the L2 penalty.
-        momentum_decay: how fast mu grows towards beta1.
+        momentum_decay: how fast mu grows toward beta1.
         decoupled_weight_decay: whether the decay is decoupled from the gradient, as in AdamW.
         maximize: whether to maximize instead of minimizing.
 

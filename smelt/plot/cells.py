@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smelt.errors import ShapeError
-from smelt.plot.style import GREY, INK, bare
+from smelt.plot.style import GRAY, INK, bare
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ __all__ = [
     "FEW",
     "as_many",
     "balanced",
-    "colour_scale",
+    "color_scale",
     "diverging",
     "draw_cells",
     "ticks",
@@ -28,14 +28,14 @@ __all__ = [
 FEW = 7  # up to so many cells along an axis each is written out
 
 
-def draw_cells(axes: Axes, picture: np.ndarray, colours: Any, span: Any, write: bool) -> Any:
+def draw_cells(axes: Axes, picture: np.ndarray, colors: Any, span: Any, write: bool) -> Any:
     """Draws a matrix (or a color image) cell by cell; returns what a color scale needs."""
     bare(axes, spines=())
     axes.set_xticks([])
     axes.set_yticks([])
     if picture.ndim == 3:
         return axes.imshow(picture)
-    shown = axes.imshow(picture, cmap=colours, vmin=span[0], vmax=max(span[1], span[0] + 1e-12))
+    shown = axes.imshow(picture, cmap=colors, vmin=span[0], vmax=max(span[1], span[0] + 1e-12))
     if write:
         _write(axes, picture, shown)
     return shown
@@ -47,8 +47,8 @@ def _write(axes: Axes, picture: np.ndarray, shown: Any) -> None:
         red, green, blue, _ = shown.cmap(shown.norm(value))
         dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
         text = f"{value:.0f}" if integral else f"{round(value, 2) + 0.0:.2f}"
-        colour = "white" if dark else INK
-        axes.text(column, row, text, color=colour, ha="center", va="center", fontsize=8)
+        color = "white" if dark else INK
+        axes.text(column, row, text, color=color, ha="center", va="center", fontsize=8)
 
 
 def ticks(axes: Axes, columns: Any, rows: Any, numbered: bool = False) -> None:
@@ -83,11 +83,11 @@ def balanced(values: np.ndarray) -> tuple[float, float]:
     return -largest, largest
 
 
-def colour_scale(figure: Figure, shown: Any, panels: Sequence[Axes]) -> None:
+def color_scale(figure: Figure, shown: Any, panels: Sequence[Axes]) -> None:
     """Draws the color scale at the right."""
     bar = figure.colorbar(shown, ax=list(panels), shrink=0.8, aspect=24, pad=0.02)
     bar.outline.set_visible(False)
-    bar.ax.tick_params(length=0, labelsize=8, labelcolor=GREY)
+    bar.ax.tick_params(length=0, labelsize=8, labelcolor=GRAY)
 
 
 def as_many(what: str, names: Sequence[str] | None, count: int) -> None:

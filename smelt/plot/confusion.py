@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smelt.errors import ShapeError
-from smelt.plot.style import BLUE, GREY, INK, ORANGE, bare, new_figure, titled
+from smelt.plot.style import BLUE, GRAY, INK, ORANGE, bare, new_figure, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,8 +58,8 @@ def confusion(counts: Any, names: Sequence[str] | None = None) -> Figure:
     named = [shown[place] for place in places]
     axes.set_xticks(places, named, **(rotated if longest > SHORT else {}))
     axes.set_yticks(places, named)
-    axes.set_xlabel("predicted", color=GREY, fontsize=9)
-    axes.set_ylabel("true", color=GREY, fontsize=9)
+    axes.set_xlabel("predicted", color=GRAY, fontsize=9)
+    axes.set_ylabel("true", color=GRAY, fontsize=9)
     bare(axes, spines=())
     titled(axes, title)
     return figure
@@ -74,7 +74,7 @@ def _cells(axes: Axes, counts: np.ndarray) -> None:
     edges = np.arange(len(counts) + 1) - 0.5
     width = 2 if len(counts) <= FEW else 0.3
     if len(counts):
-        axes.pcolormesh(edges, edges, _colours(counts), edgecolors="white", linewidth=width)
+        axes.pcolormesh(edges, edges, _colors(counts), edgecolors="white", linewidth=width)
     axes.set_aspect("equal")
     axes.invert_yaxis()
 
@@ -84,8 +84,8 @@ def _numbers(axes: Axes, counts: np.ndarray) -> None:
     for (row, column), count in np.ndenumerate(counts):
         if count:
             is_dark = strength[row, column] > (0.5 if row == column else 0.75)
-            colour = "white" if is_dark else INK
-            axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=9)
+            color = "white" if is_dark else INK
+            axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=9)
 
 
 def _title(counts: np.ndarray) -> str:
@@ -101,12 +101,12 @@ def _strength(counts: np.ndarray) -> np.ndarray:
     return np.where(np.eye(len(counts), dtype=bool), share, mistakes)
 
 
-def _colours(counts: np.ndarray) -> np.ndarray:
+def _colors(counts: np.ndarray) -> np.ndarray:
     """Returns (classes, classes, 3): blue on the diagonal and orange beside it, on paper."""
     paper = _rgb("#f3f5f7")
     full = np.where(np.eye(len(counts), dtype=bool)[..., None], _rgb(BLUE), _rgb(ORANGE))
     return paper + _strength(counts)[..., None] * (full - paper)
 
 
-def _rgb(colour: str) -> np.ndarray:
-    return np.array([int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)])
+def _rgb(color: str) -> np.ndarray:
+    return np.array([int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from smelt.errors import ArgumentError
 from smelt.plot.cells import whole_numbers
-from smelt.plot.style import GREY, PALE, bare, grid_of, legend, line_of, new_figure, titled
+from smelt.plot.style import GRAY, PALE, bare, grid_of, legend, line_of, new_figure, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +45,7 @@ def curves(rows: Rows, figures: Sequence[str] | None = None) -> Figure:
             f"curves: the epochs have no {unknown[0]!r}; there are {', '.join(there) or 'none'}"
         )
     if not chosen:
-        raise ArgumentError("curves: the epochs have no figure to draw")
+        raise ArgumentError("curves: the epochs have no metric to draw")
     lines, columns = grid_of(len(chosen), min(len(chosen), IN_ROW))
     figure = new_figure(5.2 * columns, 3.6 * lines)
     panels = list(figure.subplots(lines, columns, squeeze=False).flat)
@@ -115,8 +115,8 @@ def _panel(axes: Axes, title: str, y_label: str) -> None:
     bare(axes, spines=("bottom",))
     titled(axes, title)
     axes.grid(axis="y", color=PALE, linewidth=0.8)
-    axes.set_xlabel("epoch", color=GREY, fontsize=9)
-    axes.set_ylabel(y_label, color=GREY, fontsize=9)
+    axes.set_xlabel("epoch", color=GRAY, fontsize=9)
+    axes.set_ylabel(y_label, color=GRAY, fontsize=9)
     axes.xaxis.set_major_locator(whole_numbers())
     axes.margins(x=0.02)
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smelt.plot.style import BLUE, GREY, INK, new_figure, picture, tint
+from smelt.deprecated import renamed_argument
+from smelt.plot.style import BLUE, GRAY, INK, new_figure, picture, tint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,6 +80,7 @@ class Diagram:
         """What a notebook shows."""
         return picture(self.figure)
 
+    @renamed_argument("colour", "color")
     def box(
         self,
         x: float,
@@ -87,7 +89,7 @@ class Diagram:
         *,
         width: float = 1.2,
         height: float = 0.5,
-        colour: str = BLUE,
+        color: str = BLUE,
         filled: bool = True,
         note: str = "",
         size: float = 9,
@@ -100,7 +102,7 @@ class Diagram:
             text: within it.
             width: in inches.
             height: in inches.
-            colour: of its frame; the background is a tint of it.
+            color: of its frame; the background is a tint of it.
             filled: whether it has a background; without one its frame is dashed.
             note: small gray text below it.
             size: of the text, in points; text that would not fit is made smaller.
@@ -112,35 +114,37 @@ class Diagram:
             width - 0.12,
             height - 0.12,
             boxstyle="round,pad=0.06",
-            facecolor=tint(colour) if filled else "none",
-            edgecolor=colour,
+            facecolor=tint(color) if filled else "none",
+            edgecolor=color,
             linewidth=1.4 if filled else 1.0,
             linestyle="-" if filled else (0, (4, 3)),
         )
         self._axes.add_patch(patch)
         longest = max(map(len, text.split("\n")))
         self.text(x, y, text, size=min(size, LETTER * width / max(longest, 1)))
-        self.text(x, y - height / 2 - 0.14, note, size=8, colour=GREY)
+        self.text(x, y - height / 2 - 0.14, note, size=8, color=GRAY)
         return Place(x, y, width, height)
 
+    @renamed_argument("colour", "color")
     def circle(
-        self, x: float, y: float, text: str = "", *, radius: float = 0.22, colour: str = BLUE
+        self, x: float, y: float, text: str = "", *, radius: float = 0.22, color: str = BLUE
     ) -> Place:
         """Draws a circle around a center with a short text inside; returns its place."""
         from matplotlib.patches import Circle
 
-        style: dict[str, Any] = {"facecolor": tint(colour), "edgecolor": colour, "linewidth": 1.4}
+        style: dict[str, Any] = {"facecolor": tint(color), "edgecolor": color, "linewidth": 1.4}
         self._axes.add_patch(Circle((x, y), radius, zorder=2, **style))
         self.text(x, y, text)
         return Place(x, y, 2 * radius, 2 * radius)
 
+    @renamed_argument("colour", "color")
     def arrow(
         self,
         start: Point,
         end: Point,
         text: str = "",
         *,
-        colour: str = INK,
+        color: str = INK,
         dashed: bool = False,
         bend: float = 0.0,
     ) -> None:
@@ -150,7 +154,7 @@ class Diagram:
             start: where it begins.
             end: where its head is.
             text: next to it.
-            colour: of the arrow.
+            color: of the arrow.
             dashed: whether its line is broken.
             bend: how far it bends to its right, as a fraction of its length.
         """
@@ -161,7 +165,7 @@ class Diagram:
             end,
             arrowstyle=ARROW,
             connectionstyle=f"arc3,rad={bend}",
-            color=colour,
+            color=color,
             linewidth=1.3,
             linestyle=(0, (4, 3)) if dashed else "-",
             shrinkA=0,
@@ -175,18 +179,21 @@ class Diagram:
         align = "left" if upright else "center"
         self.text(middle[0] + away[0], middle[1] + away[1], text, size=8, align=align)
 
-    def path(self, points: Sequence[Point], *, colour: str = INK, dashed: bool = False) -> None:
+    @renamed_argument("colour", "color")
+    def path(self, points: Sequence[Point], *, color: str = INK, dashed: bool = False) -> None:
         """Draws a line through points, with the head of an arrow at the last."""
-        style: dict[str, Any] = {"color": colour, "linewidth": 1.3, "solid_capstyle": "round"}
+        style: dict[str, Any] = {"color": color, "linewidth": 1.3, "solid_capstyle": "round"}
         self._axes.plot(
             *np.array(points[:-1]).T, linestyle=(0, (4, 3)) if dashed else "-", zorder=1, **style
         )
-        self.arrow(points[-2], points[-1], colour=colour, dashed=dashed)
+        self.arrow(points[-2], points[-1], color=color, dashed=dashed)
 
-    def line(self, start: Point, end: Point, *, colour: str = GREY, width: float = 1.0) -> None:
+    @renamed_argument("colour", "color")
+    def line(self, start: Point, end: Point, *, color: str = GRAY, width: float = 1.0) -> None:
         """Draws a line below everything else."""
-        self._axes.plot(*np.array([start, end]).T, color=colour, linewidth=width, zorder=0)
+        self._axes.plot(*np.array([start, end]).T, color=color, linewidth=width, zorder=0)
 
+    @renamed_argument("colour", "color")
     def text(
         self,
         x: float,
@@ -194,12 +201,12 @@ class Diagram:
         text: str,
         *,
         size: float = 9,
-        colour: str = INK,
+        color: str = INK,
         bold: bool = False,
         align: str = "center",
     ) -> None:
         """Writes a text that is vertically centered at y; `align` says where in it x is."""
         if text:
             weight = "bold" if bold else "normal"
-            style: dict[str, Any] = {"fontsize": size, "color": colour, "fontweight": weight}
+            style: dict[str, Any] = {"fontsize": size, "color": color, "fontweight": weight}
             self._axes.text(x, y, text, ha=align, va="center", zorder=3, **style)

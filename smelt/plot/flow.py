@@ -27,7 +27,7 @@ def gradient_flow(
 ) -> Figure:
     """Returns a figure of |dL/dh(t)| for each step t of a sequence, on a logarithmic scale.
 
-    The loss is at the last step; where a curve falls towards the left, gradients vanish.
+    The loss is at the last step; where a curve falls toward the left, gradients vanish.
 
     Args:
         norms: from the name of a network to its norms (T,), t = 1 first.

@@ -15,14 +15,14 @@ from smelt.dtypes import float64
 from smelt.errors import ArgumentError, ShapeError
 from smelt.plot.style import (
     BLUE,
-    GREY,
+    GRAY,
     INK,
     MARKERS,
     ORANGE,
     PALE,
     as_array,
     bare,
-    colour_of,
+    color_of,
     framed,
     grid_of,
     headed,
@@ -81,7 +81,7 @@ def activations(
     """
     functions = named("activations", ACTIVATIONS if functions is None else functions)
     if wrong := [name for name, function in functions.items() if not callable(function)]:
-        raise ArgumentError(f"activations: {wrong[0]} is no function: {functions[wrong[0]]!r}")
+        raise ArgumentError(f"activations: {wrong[0]} is not a function: {functions[wrong[0]]!r}")
     x = _line("activations", limits, points)
     rows, columns = grid_of(len(functions), min(3, len(functions)))
     wide = 5.6 if columns == 1 else 2.7 * columns
@@ -103,7 +103,7 @@ def activations(
 def _activation(axes: Axes, name: str, function: Function, x: np.ndarray, derivative: bool) -> None:
     framed(axes, name)
     for line in (axes.axhline, axes.axvline):
-        line(0, color=GREY, linewidth=0.7)
+        line(0, color=GRAY, linewidth=0.7)
     heights = _values(f"activations: {name}", function, x)
     axes.plot(*_broken(x, heights), color=BLUE, linewidth=2, label="value")
     if derivative:
@@ -156,9 +156,9 @@ def descent(
     for index, (name, path) in enumerate(paths.items()):
         steps = as_array(f"descent: {name}", path, ("n",)).astype(float)
         heights_there = _values("descent", function, steps)
-        colour, marker = colour_of(index), MARKERS[index % len(MARKERS)]
-        axes.plot(steps, heights_there, color=colour, linewidth=1, alpha=0.6)
-        axes.plot(steps, heights_there, marker, color=colour, markersize=5, label=name)
+        color, marker = color_of(index), MARKERS[index % len(MARKERS)]
+        axes.plot(steps, heights_there, color=color, linewidth=1, alpha=0.6)
+        axes.plot(steps, heights_there, marker, color=color, markersize=5, label=name)
     axes.set_xlim(*limits)
     spread = float(np.ptp(heights))
     axes.set_ylim(heights.min() - 0.05 * spread, heights.max() + 0.05 * spread)
@@ -207,7 +207,7 @@ def contour(
     axes.contour(across, up, heights, levels=14, colors="white", linewidths=0.7)
     bar = figure.colorbar(shades, ax=axes, shrink=0.8)
     bar.outline.set_visible(False)
-    bar.ax.tick_params(length=0, labelsize=8, labelcolor=GREY)
+    bar.ax.tick_params(length=0, labelsize=8, labelcolor=GRAY)
     if arrows:
         _field(axes, function, x, y)
     _steps(axes, function, points, against, 0.16 * min(x[1] - x[0], y[1] - y[0]))
@@ -226,11 +226,11 @@ def _field(axes: Axes, function: Any, x: Limits, y: Limits) -> None:
 def _steps(axes: Axes, function: Any, points: Any, against: Any, length: float) -> None:
     for name, (across, up) in points.items():
         slope = np.array(_gradient(function, np.array(across), np.array(up)))
-        colour = BLUE if name in against else ORANGE
+        color = BLUE if name in against else ORANGE
         step = (-1 if name in against else 1) * length * slope / max(np.hypot(*slope), 1e-12)
-        style = {"arrowstyle": "-|>", "color": colour, "linewidth": 2.2, "mutation_scale": 16}
+        style = {"arrowstyle": "-|>", "color": color, "linewidth": 2.2, "mutation_scale": 16}
         axes.annotate("", (across + step[0], up + step[1]), (across, up), arrowprops=style)
-        axes.plot(across, up, "o", color=colour, markersize=7, markeredgecolor="white")
+        axes.plot(across, up, "o", color=color, markersize=7, markeredgecolor="white")
         axes.annotate(
             name,
             (across, up),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smelt.plot.cells import FEW, as_many, balanced, colour_scale, diverging, draw_cells
+from smelt.plot.cells import FEW, as_many, balanced, color_scale, diverging, draw_cells
 from smelt.plot.style import as_array, grid_of, headed, new_figure, titled
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def kernels(weights: Any, *, columns: int | None = None, title: str = "") -> Fig
         axes.set_visible(index < len(weights))
         if index < len(weights):
             shown = draw_cells(axes, weights[index], diverging(), span, write)
-    colour_scale(figure, shown, panels)
+    color_scale(figure, shown, panels)
     headed(figure, title)
     return figure
 
@@ -122,11 +122,11 @@ def feature_maps(
     span = (float(maps.min()), float(maps.max()))
     for axes in panels[len(pictures) :]:
         axes.set_visible(False)
-    for axes, (name, picture, colours) in zip(panels, pictures, strict=False):
-        gray = colours == "gray"
+    for axes, (name, picture, colors) in zip(panels, pictures, strict=False):
+        gray = colors == "gray"
         limits = (float(picture.min()), float(picture.max())) if gray else span
-        shown = draw_cells(axes, picture, colours, limits, False)
+        shown = draw_cells(axes, picture, colors, limits, False)
         titled(axes, name, fontsize=9, pad=4)
-    colour_scale(figure, shown, panels)
+    color_scale(figure, shown, panels)
     headed(figure, title)
     return figure

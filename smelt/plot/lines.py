@@ -11,9 +11,9 @@ from smelt.errors import ArgumentError, ShapeError
 from smelt.plot.cells import whole_numbers
 from smelt.plot.style import (
     BLUE,
-    GREY,
+    GRAY,
     as_array,
-    colour_of,
+    color_of,
     framed,
     legend,
     line_of,
@@ -65,7 +65,9 @@ def loss_curves(
         MissingExtra: matplotlib is not installed.
     """
     if every < 1 or smooth < 1:
-        raise ArgumentError(f"loss_curves: every ({every}) and smooth ({smooth}) start at 1")
+        raise ArgumentError(
+            f"loss_curves: every ({every}) and smooth ({smooth}) must be at least 1"
+        )
     runs = named_rows("loss_curves", losses)
     if log and not any((row > 0).any() for row in runs.values()):
         raise ArgumentError("loss_curves: log=True, but no loss is positive")
@@ -76,7 +78,7 @@ def loss_curves(
     for index, (name, row) in enumerate(runs.items()):
         _curve(axes, start + every * np.arange(len(row)), row, name, index, smooth)
     for name, level in (levels or {}).items():
-        axes.axhline(level, color=GREY, linewidth=1.2, linestyle=(0, (5, 3)), label=name)
+        axes.axhline(level, color=GRAY, linewidth=1.2, linestyle=(0, (5, 3)), label=name)
     _scale(axes, np.concatenate([*runs.values(), np.asarray(list((levels or {}).values()))]), log)
     axes.margins(x=0.02)
     legend(axes)
@@ -142,13 +144,13 @@ def moving_average(
     if len(times) != len(series) or any(len(row) > len(series) for row in smoothed.values()):
         sizes = ", ".join(f"{name} {len(row)}" for name, row in smoothed.items())
         raise ShapeError(
-            f"moving_average: series {len(series)}, dates {len(times)}, averages {sizes or 'none'}:"
-            " dates must be as many, averages not more"
+            f"moving_average: series {len(series)}, dates {len(times)}, averages "
+            f"{sizes or 'none'}: there must be as many dates, and at most as many averages"
         )
     figure = new_figure(7.2, 3.6)
     axes = figure.subplots()
     framed(axes, title, x_label, y_label)
-    raw, width = (GREY, 1.0) if smoothed else (BLUE, 1.5)
+    raw, width = (GRAY, 1.0) if smoothed else (BLUE, 1.5)
     axes.plot(times, series, color=raw, linewidth=width, alpha=0.8, label="series")
     for index, (name, row) in enumerate(smoothed.items()):
         axes.plot(times[-len(row) :], row, **line_of(index + 1), linewidth=2, label=name)
@@ -172,7 +174,7 @@ def _curve(
 ) -> None:
     width = min(smooth, len(row))
     if width > 1:
-        axes.plot(steps, row, color=colour_of(index), linewidth=0.7, alpha=0.25)
+        axes.plot(steps, row, color=color_of(index), linewidth=0.7, alpha=0.25)
         row = np.convolve(row, np.full(width, 1 / width), mode="valid")
         steps = steps[width - 1 :]
     marker = "o" if len(row) == 1 else None  # a line through one point cannot be seen

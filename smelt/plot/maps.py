@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smelt.plot.cells import FEW, as_many, balanced, colour_scale, diverging, draw_cells, ticks
-from smelt.plot.style import GREY, as_array, grid_of, headed, new_figure, titled
+from smelt.plot.cells import FEW, as_many, balanced, color_scale, diverging, draw_cells, ticks
+from smelt.plot.style import GRAY, as_array, grid_of, headed, new_figure, titled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,10 +54,10 @@ def attention(
             titled(axes, f"head {index + 1}" if len(heads) > 1 else "", fontsize=9, pad=4)
             ticks(axes, tokens, queries)
             if index % columns == 0:
-                axes.set_ylabel("query", color=GREY, fontsize=8)
+                axes.set_ylabel("query", color=GRAY, fontsize=8)
             if index + columns >= len(heads):
-                axes.set_xlabel("key", color=GREY, fontsize=8)
-    colour_scale(figure, shown, panels)
+                axes.set_xlabel("key", color=GRAY, fontsize=8)
+    color_scale(figure, shown, panels)
     headed(figure, title)
     return figure
 
@@ -102,8 +102,8 @@ def heatmap(
     shown = draw_cells(axes, values, diverging() if signed else "Blues", span, write)
     axes.set_aspect("auto" if stretched else "equal")
     ticks(axes, x_names, y_names, numbered=True)
-    axes.set_xlabel(x_label, color=GREY, fontsize=9)
-    axes.set_ylabel(y_label, color=GREY, fontsize=9)
+    axes.set_xlabel(x_label, color=GRAY, fontsize=9)
+    axes.set_ylabel(y_label, color=GRAY, fontsize=9)
     headed(figure, title)
-    colour_scale(figure, shown, [axes])
+    color_scale(figure, shown, [axes])
     return figure

@@ -11,7 +11,7 @@ from smelt.errors import ArgumentError, ShapeError
 from smelt.nn.module import Module
 from smelt.plot.style import (
     BLUE,
-    GREY,
+    GRAY,
     INK,
     ORANGE,
     PALE,
@@ -65,16 +65,16 @@ def bars(
     axes = figure.subplots()
     bare(axes, spines=())
     positions = np.arange(len(values), dtype=float)
-    colours = [ORANGE if name == highlight else BLUE for name in values]
+    colors = [ORANGE if name == highlight else BLUE for name in values]
     height = 0.42 if reference else 0.66
-    axes.barh(positions - 0.22 * bool(reference), list(values.values()), height, color=colours)
+    axes.barh(positions - 0.22 * bool(reference), list(values.values()), height, color=colors)
     if reference:
         there = [index for index, name in enumerate(values) if name in reference]
         numbers = [reference[name] for name in values if name in reference]
         axes.barh(np.array(there) + 0.22, numbers, 0.3, color="#b6bfc9", label=names[1])
         axes.barh([0], [0], color=BLUE, label=names[0])
         legend(axes, loc="best")
-        _numbers(axes, np.array(there) + 0.22, numbers, unit, GREY)
+        _numbers(axes, np.array(there) + 0.22, numbers, unit, GRAY)
     _numbers(axes, positions - 0.22 * bool(reference), list(values.values()), unit, INK)
     axes.set_yticks(positions, list(values), color=INK)
     axes.invert_yaxis()
@@ -98,7 +98,7 @@ def _check_bars(values: Any, reference: Any, highlight: str | None, log: bool) -
         raise ArgumentError(f"bars: {lowest} has no bar{' on a logarithmic axis' * log}")
 
 
-def _numbers(axes: Axes, positions: np.ndarray, values: Any, unit: str, colour: str) -> None:
+def _numbers(axes: Axes, positions: np.ndarray, values: Any, unit: str, color: str) -> None:
     for position, value in zip(positions, values, strict=True):
         axes.annotate(
             f"{value:,.4g}{unit and ' ' + unit}",
@@ -107,7 +107,7 @@ def _numbers(axes: Axes, positions: np.ndarray, values: Any, unit: str, colour: 
             textcoords="offset points",
             va="center",
             fontsize=8,
-            color=colour,
+            color=color,
         )
 
 
@@ -142,12 +142,12 @@ def histograms(weights: Module | Mapping[str, Any], *, bins: int = 40, title: st
         alike = not np.ptp(values)  # one thin bar among empty ones
         about = (values[0] - abs(values[0]) - 1e-3, values[0] + abs(values[0]) + 1e-3)
         axes.hist(values, 25 if alike else count, range=about if alike else None, color=BLUE)
-        axes.axvline(0, color=GREY, linewidth=0.8)
+        axes.axvline(0, color=GRAY, linewidth=0.8)
         axes.set_yticks([])
         axes.locator_params(axis="x", nbins=5)
         titled(axes, _over_two_lines(f"{name} ({values.size:,})"), fontsize=9, pad=4)
         note = f"mean {values.mean():.3g}, std {values.std():.3g}"
-        axes.set_xlabel(note, color=GREY, fontsize=8)
+        axes.set_xlabel(note, color=GRAY, fontsize=8)
     headed(figure, title)
     return figure
 

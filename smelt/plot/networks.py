@@ -11,14 +11,14 @@ from smelt.errors import ArgumentError
 from smelt.nn.explain import explain
 from smelt.nn.module import Module
 from smelt.plot.diagram import Diagram, Place
-from smelt.plot.style import BLUE, COLOURS, GREY, INK, ORANGE
+from smelt.plot.style import BLUE, COLORS, GRAY, INK, ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["architecture", "network", "perceptron", "pipeline"]
 
-GREEN = COLOURS[2]
+GREEN = COLORS[2]
 SHOWN = 8  # units of a layer that are drawn before it is abridged
 ROW = 5  # blocks beside each other
 JOINED = "\N{NO-BREAK SPACE}x\N{NO-BREAK SPACE}"  # 3 x 3 stays on one line
@@ -54,10 +54,10 @@ def network(
     for layer, following in pairwise(columns):
         for unit in layer:
             for target in following:
-                diagram.line((unit.x, unit.y), (target.x, target.y), colour="#b9c2cc", width=0.7)
+                diagram.line((unit.x, unit.y), (target.x, target.y), color="#b9c2cc", width=0.7)
     for column, size, name in zip(columns, sizes, names, strict=True):
         diagram.text(column[0].x, 0.42, name, bold=True)
-        diagram.text(column[0].x, 0.2, f"{size:,}", size=8, colour=GREY)
+        diagram.text(column[0].x, 0.2, f"{size:,}", size=8, color=GRAY)
     return diagram.figure
 
 
@@ -65,13 +65,13 @@ def _shade(index: int, count: int) -> str:
     return GREEN if index == 0 else ORANGE if index == count - 1 else BLUE
 
 
-def _layer(diagram: Diagram, x: float, middle: float, size: int, colour: str) -> list[Place]:
+def _layer(diagram: Diagram, x: float, middle: float, size: int, color: str) -> list[Place]:
     """Draws a layer; one that is too large gets three dots in place of what is left out."""
     indices = range(min(size, SHOWN))
     heights = [middle + 0.5 * ((len(indices) - 1) / 2 - index) for index in indices]
     if size > SHOWN:
-        diagram.text(x, heights.pop(SHOWN // 2), "⋮", size=14, colour=GREY)
-    return [diagram.circle(x, y, radius=0.18, colour=colour) for y in heights]
+        diagram.text(x, heights.pop(SHOWN // 2), "⋮", size=14, color=GRAY)
+    return [diagram.circle(x, y, radius=0.18, color=color) for y in heights]
 
 
 def perceptron(inputs: int = 3, *, activation: str = "step", title: str = "") -> Figure:
@@ -91,24 +91,24 @@ def perceptron(inputs: int = 3, *, activation: str = "step", title: str = "") ->
     height = 0.75 * max(inputs, 3) + 1.0
     diagram = Diagram(6.6, height, title)
     middle = height / 2 + 0.2
-    total = diagram.circle(2.7, middle, "+", radius=0.28, colour=BLUE)
-    unit = diagram.box(4.4, middle, activation, colour=ORANGE)
+    total = diagram.circle(2.7, middle, "+", radius=0.28, color=BLUE)
+    unit = diagram.box(4.4, middle, activation, color=ORANGE)
     for index in range(inputs):
         y = middle + 0.75 * ((inputs - 1) / 2 - index)
-        source = diagram.circle(0.6, y, f"$x_{index + 1}$", colour=GREEN)
+        source = diagram.circle(0.6, y, f"$x_{index + 1}$", color=GREEN)
         slope = (y - middle) / 2.1
         start, end = (source.right[0], y - 0.22 * slope), (2.43, middle + 0.27 * slope)
         diagram.arrow(start, end)
         share = 0.4
         label = (start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1]))
-        diagram.text(label[0], label[1] + 0.14, f"$w_{index + 1}$", colour=GREY)
-    bias = diagram.circle(2.7, middle - 0.95, "b", colour=GREY)
+        diagram.text(label[0], label[1] + 0.14, f"$w_{index + 1}$", color=GRAY)
+    bias = diagram.circle(2.7, middle - 0.95, "b", color=GRAY)
     diagram.arrow(bias.top, total.bottom)
     diagram.arrow(total.right, unit.left, "z")
     diagram.arrow(unit.right, (5.9, middle))
     diagram.text(6.1, middle, "y", size=10)
     sums = " + ".join(f"w_{index + 1} x_{index + 1}" for index in range(inputs))
-    diagram.text(3.3, 0.22, f"$y = \\mathrm{{{activation}}}({sums} + b)$", size=10, colour=INK)
+    diagram.text(3.3, 0.22, f"$y = \\mathrm{{{activation}}}({sums} + b)$", size=10, color=INK)
     return diagram.figure
 
 
@@ -132,10 +132,10 @@ def pipeline(blocks: Sequence[tuple[str, str]], *, title: str = "") -> Figure:
     boxes = []
     for index, (name, note) in enumerate(blocks):
         row, column = divmod(index, columns)
-        colour = GREEN if index == 0 else ORANGE if index == len(blocks) - 1 else BLUE
+        color = GREEN if index == 0 else ORANGE if index == len(blocks) - 1 else BLUE
         x, y = 0.87 + step * column, fall * (rows - row) - 0.5
         wrapped = "\n".join(textwrap.wrap(name.replace(" x ", JOINED), 14))
-        boxes.append(diagram.box(x, y, wrapped, colour=colour, note=note))
+        boxes.append(diagram.box(x, y, wrapped, color=color, note=note))
     for before, after in pairwise(boxes):
         if before.y == after.y:
             diagram.arrow(before.right, after.left)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smelt.creation import tensor
+from smelt.deprecated import renamed_argument
 from smelt.dtypes import float32
 from smelt.errors import ArgumentError, ShapeError
 from smelt.plot.style import (
@@ -16,7 +17,7 @@ from smelt.plot.style import (
     MARKERS,
     ORANGE,
     as_array,
-    colour_of,
+    color_of,
     framed,
     grid_of,
     headed,
@@ -37,6 +38,7 @@ __all__ = ["decision_boundary", "sample_variants", "samples", "scatter"]
 Limits = tuple[float, float]
 
 
+@renamed_argument("colours", "colors")
 def scatter(
     points: Any,
     labels: Any,
@@ -46,7 +48,7 @@ def scatter(
     y_label: str = "y",
     x_limits: Limits | None = None,
     y_limits: Limits | None = None,
-    colours: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
     title: str = "",
 ) -> Figure:
     """Returns a figure of points, each class with its own color and marker.
@@ -59,7 +61,7 @@ def scatter(
         y_label: what the second is.
         x_limits: the ends of the horizontal axis; chosen for the points when None.
         y_limits: the ends of the vertical axis.
-        colours: of the classes; Smelt's default colors when None.
+        colors: of the classes; Smelt's default colors when None.
         title: above the figure.
 
     Raises:
@@ -71,7 +73,7 @@ def scatter(
     figure = new_figure(6.0, 4.5)
     axes = figure.subplots()
     framed(axes, title, x_label, y_label)
-    _classes(axes, points, labels, names, colours)
+    _classes(axes, points, labels, names, colors)
     axes.set(xlim=x_limits, ylim=y_limits)
     legend(axes)
     return figure
@@ -120,11 +122,12 @@ def decision_boundary(
     return figure
 
 
+@renamed_argument("centres", "centers")
 def samples(
     target: Any,
     generated: Any,
     *,
-    centres: Any = None,
+    centers: Any = None,
     x_limits: Limits = (-4.0, 4.0),
     y_limits: Limits = (-3.0, 3.0),
     title: str = "GAN samples vs target mixture",
@@ -134,7 +137,7 @@ def samples(
     Args:
         target: (n, 2), drawn small and pale.
         generated: (m, 2).
-        centres: of the target's modes, (k, 2), or None.
+        centers: of the target's modes, (k, 2), or None.
         x_limits: the ends of the horizontal axis.
         y_limits: the ends of the vertical axis.
         title: above the figure.
@@ -146,17 +149,18 @@ def samples(
     figure = new_figure(6.4, 4.8)
     axes = figure.subplots()
     framed(axes, title)
-    _mixture(axes, target, generated, centres)
+    _mixture(axes, target, generated, centers)
     axes.set(xlim=x_limits, ylim=y_limits)
     legend(axes, loc="upper right", markerscale=1.5)
     return figure
 
 
+@renamed_argument("centres", "centers")
 def sample_variants(
     target: Any,
     variants: Mapping[str, Any],
     *,
-    centres: Any = None,
+    centers: Any = None,
     notes: Mapping[str, str] | None = None,
     columns: int | None = None,
     x_limits: Limits = (-4.0, 4.0),
@@ -168,7 +172,7 @@ def sample_variants(
     Args:
         target: (n, 2), drawn small and pale in each panel.
         variants: from a name to its samples (m, 2).
-        centres: of the target's modes, (k, 2), or None.
+        centers: of the target's modes, (k, 2), or None.
         notes: from a variant's name to what is written below its name.
         columns: panels in a row; chosen when None.
         x_limits: the ends of the horizontal axes.
@@ -192,7 +196,7 @@ def sample_variants(
         framed(axes)
         note = f"\n{notes[name]}" if name in notes else ""
         titled(axes, name + note, fontsize=9, pad=5)
-        _mixture(axes, target, generated, centres)
+        _mixture(axes, target, generated, centers)
         axes.set(xlim=x_limits, ylim=y_limits)
     for index in range(len(variants), len(panels)):
         panels[index].set_visible(False)
@@ -211,7 +215,7 @@ def sample_variants(
     return figure
 
 
-def _mixture(axes: Axes, target: Any, generated: Any, centres: Any) -> None:
+def _mixture(axes: Axes, target: Any, generated: Any, centers: Any) -> None:
     target = as_array("samples: target", target, ("n", "2"))
     generated = as_array("samples: generated", generated, ("m", "2"))
     dots: dict[str, Any] = {"color": BLUE, "alpha": 0.22, "markersize": 3, "markeredgewidth": 0}
@@ -219,9 +223,9 @@ def _mixture(axes: Axes, target: Any, generated: Any, centres: Any) -> None:
     size, alpha = (7, 1.0) if len(generated) <= 100 else (3, 0.4)
     crosses: dict[str, Any] = {"color": ORANGE, "markersize": size, "alpha": alpha}
     axes.plot(*generated.T, "x", label="generated", markeredgewidth=1.4, **crosses)
-    if centres is not None:
-        centres = as_array("samples: centres", centres, ("k", "2"))
-        axes.plot(*centres.T, "o", color=INK, markeredgecolor="white", label="centres")
+    if centers is not None:
+        centers = as_array("samples: centers", centers, ("k", "2"))
+        axes.plot(*centers.T, "o", color=INK, markeredgecolor="white", label="centers")
 
 
 def _classified(
@@ -247,13 +251,13 @@ def _classes(
     points: np.ndarray,
     labels: np.ndarray,
     names: Sequence[str] | None,
-    colours: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
 ) -> None:
     for label in np.unique(labels):
         axes.plot(
             *points[labels == label].T,
             MARKERS[label % len(MARKERS)],
-            color=colour_of(label) if colours is None else colours[label % len(colours)],
+            color=color_of(label) if colors is None else colors[label % len(colors)],
             markersize=6,
             markeredgecolor="white",
             markeredgewidth=0.7,
@@ -262,11 +266,11 @@ def _classes(
 
 
 def _regions(axes: Axes, model: Any, low: np.ndarray, high: np.ndarray, resolution: int) -> None:
-    """Colours the plane by the class that the model gives each place, with smooth borders."""
+    """Colors the plane by the class that the model gives each place, with smooth borders."""
     across, up = (np.linspace(a, b, resolution) for a, b in zip(low, high, strict=True))
     plane = np.stack(np.meshgrid(across, up), axis=-1)  # (resolution, resolution, 2)
     logits = _logits(model, plane.reshape(-1, 2)).reshape(resolution, resolution, -1)
-    shades = np.array([tint(colour_of(index), 0.16) for index in range(logits.shape[-1])])
+    shades = np.array([tint(color_of(index), 0.16) for index in range(logits.shape[-1])])
     extent = (low[0], high[0], low[1], high[1])
     axes.imshow(shades[logits.argmax(axis=-1)], extent=extent, origin="lower", aspect="auto")
     for index in range(1, logits.shape[-1]) if logits.shape[-1] == 2 else range(logits.shape[-1]):

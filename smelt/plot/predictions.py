@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smelt.errors import ArgumentError
-from smelt.plot.style import BLUE, GREY, PALE, as_array, bare, new_figure, titled
+from smelt.plot.style import BLUE, GRAY, PALE, as_array, bare, new_figure, titled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,8 +41,8 @@ def calibration(bins: Sequence[Mapping[str, float]], *, title: str = "") -> Figu
     axes.scatter(confidence, accuracy, s=size, color=BLUE, alpha=0.8, zorder=2, clip_on=False)
     axes.set_xlim(0, 1.03)
     axes.set_ylim(0, 1.03)
-    axes.set_xlabel("confidence", color=GREY)
-    axes.set_ylabel("share that is right", color=GREY)
+    axes.set_xlabel("confidence", color=GRAY)
+    axes.set_ylabel("share that is right", color=GRAY)
     titled(axes, title)
     return figure
 
@@ -68,7 +68,7 @@ def predicted_against_true(predicted: Any, true: Any, *, title: str = "") -> Fig
     axes.plot(both, both, color=PALE, zorder=1)
     size = float(np.clip(4000 / len(true), 2, 30))
     axes.scatter(true, predicted, s=size, color=BLUE, alpha=0.5, linewidths=0, zorder=2)
-    axes.set_xlabel("true", color=GREY)
-    axes.set_ylabel("predicted", color=GREY)
+    axes.set_xlabel("true", color=GRAY)
+    axes.set_ylabel("predicted", color=GRAY)
     titled(axes, title)
     return figure

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from smelt.errors import ArgumentError
 from smelt.plot.diagram import Diagram, Place
-from smelt.plot.style import BLUE, COLOURS, GREY, ORANGE
+from smelt.plot.style import BLUE, COLORS, GRAY, ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["encoder_decoder", "lstm_cell", "unrolled"]
 
-GREEN = COLOURS[2]
+GREEN = COLORS[2]
 STEP = 1.45  # inches from one cell to the next
 LSTM_FORMULAS = (
     r"$f = \sigma(W_f x + U_f h + b_f)\quad i = \sigma(W_i x + U_i h + b_i)\quad "
@@ -55,7 +55,7 @@ def unrolled(
     below = _labels("inputs", inputs, input_names, "x", steps)
     above = _labels("outputs", outputs, output_names, "y", steps)
     diagram = Diagram(STEP * steps + 1.1, 2.75, title)
-    before = diagram.circle(0.42, 1.37, "h(0)", radius=0.27, colour=GREY)
+    before = diagram.circle(0.42, 1.37, "h(0)", radius=0.27, color=GRAY)
     for step in range(steps):
         x = 1.5 + STEP * step
         here = diagram.box(x, 1.37, cell, width=0.85, height=0.6)
@@ -68,10 +68,10 @@ def unrolled(
 def _terminals(diagram: Diagram, cell: Place, below: str | None, above: str | None) -> None:
     """Draws what goes into a cell from below, and what comes out of it above."""
     if below is not None:
-        source = diagram.box(cell.x, 0.4, below, width=1.05, height=0.38, colour=GREEN)
+        source = diagram.box(cell.x, 0.4, below, width=1.05, height=0.38, color=GREEN)
         diagram.arrow(source.top, cell.bottom)
     if above is not None:
-        sink = diagram.box(cell.x, 2.35, above, width=1.05, height=0.38, colour=ORANGE)
+        sink = diagram.box(cell.x, 2.35, above, width=1.05, height=0.38, color=ORANGE)
         diagram.arrow(cell.top, sink.bottom)
 
 
@@ -121,8 +121,8 @@ def encoder_decoder(
     spoken = ["<start>", *target[:-1]]
     for index, (said, token) in enumerate(zip(spoken, target, strict=True)):
         x = 1.15 + step * (len(source) + index)
-        cells.append(diagram.box(x, 1.5, "D", width=0.66, height=0.55, colour=ORANGE))
-        _token(diagram, cells[-1], 0.55, said, GREY)
+        cells.append(diagram.box(x, 1.5, "D", width=0.66, height=0.55, color=ORANGE))
+        _token(diagram, cells[-1], 0.55, said, GRAY)
         _token(diagram, cells[-1], 2.42, token, ORANGE)
     for index, (before, after) in enumerate(pairwise(cells), 1):
         diagram.arrow(before.right, after.left, "context c" if index == len(source) else "")
@@ -132,8 +132,8 @@ def encoder_decoder(
     return diagram.figure
 
 
-def _token(diagram: Diagram, cell: Place, y: float, token: str, colour: str) -> None:
-    box = diagram.box(cell.x, y, token, width=0.92, height=0.36, colour=colour, size=8)
+def _token(diagram: Diagram, cell: Place, y: float, token: str, color: str) -> None:
+    box = diagram.box(cell.x, y, token, width=0.92, height=0.36, color=color, size=8)
     if y < cell.y:
         diagram.arrow(box.top, cell.bottom)
     else:
@@ -150,16 +150,16 @@ def lstm_cell(*, title: str = "") -> Figure:
         MissingExtra: matplotlib is not installed.
     """
     diagram = Diagram(7.4, 4.9, title)
-    diagram.box(3.7, 2.85, width=5.6, height=3.0, colour=GREY, filled=False)
+    diagram.box(3.7, 2.85, width=5.6, height=3.0, color=GRAY, filled=False)
     state, mixed = 3.85, 1.65  # heights of the cell state and of the line that all gates read
     forget, add = (diagram.circle(x, state, s, radius=0.17) for x, s in ((2.0, "×"), (3.5, "+")))
     admit = diagram.circle(3.5, 3.1, "×", radius=0.17)
     release = diagram.circle(5.75, 2.86, "×", radius=0.17)
-    squash = diagram.box(5.75, 3.4, "tanh", width=0.62, height=0.34, colour=ORANGE)
+    squash = diagram.box(5.75, 3.4, "tanh", width=0.62, height=0.34, color=ORANGE)
     names = ("forget\n$\\sigma$", "input\n$\\sigma$", "candidate\ntanh", "output\n$\\sigma$")
     shades = (BLUE, BLUE, ORANGE, BLUE)
     gates = [
-        diagram.box(x, 2.3, name, width=0.86, height=0.5, colour=shade, size=8)
+        diagram.box(x, 2.3, name, width=0.86, height=0.5, color=shade, size=8)
         for x, name, shade in zip((2.0, 3.0, 4.0, 5.0), names, shades, strict=True)
     ]
     diagram.arrow((0.62, state), forget.left)
@@ -178,7 +178,7 @@ def lstm_cell(*, title: str = "") -> Figure:
     diagram.arrow((squash.x, state), squash.top)
     diagram.arrow(squash.bottom, release.top)
     diagram.path([release.bottom, (release.x, mixed), (6.75, mixed)])
-    diagram.line((0.62, mixed), (gates[3].x, mixed), colour="#1f2933", width=1.3)
+    diagram.line((0.62, mixed), (gates[3].x, mixed), color="#1f2933", width=1.3)
     for gate in gates:
         diagram.arrow((gate.x, mixed), gate.bottom)
     diagram.arrow((1.4, 1.12), (1.4, mixed))
@@ -187,5 +187,5 @@ def lstm_cell(*, title: str = "") -> Figure:
     diagram.text(7.05, state, "c(t)")
     diagram.text(7.05, mixed, "h(t)")
     for row, formula in enumerate(LSTM_FORMULAS):
-        diagram.text(3.7, 0.62 - 0.34 * row, formula, size=9, colour=GREY)
+        diagram.text(3.7, 0.62 - 0.34 * row, formula, size=9, color=GRAY)
     return diagram.figure

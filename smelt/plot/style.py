@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLUE",
-    "COLOURS",
+    "COLORS",
     "FAINT",
-    "GREY",
+    "GRAY",
     "INK",
     "MARKERS",
     "ORANGE",
     "PALE",
     "as_array",
     "bare",
-    "colour_of",
+    "color_of",
     "framed",
     "grid_of",
     "headed",
@@ -47,20 +47,20 @@ __all__ = [
     "to_svg",
 ]
 
-INK, GREY, PALE, FAINT = "#1f2933", "#66727f", "#dfe3e8", "#f3f5f7"
+INK, GRAY, PALE, FAINT = "#1f2933", "#66727f", "#dfe3e8", "#f3f5f7"
 BLUE, ORANGE = "#2563a8", "#d9620f"
-# the first six are told apart by every kind of colour vision, and by their lightness in print
-COLOURS = (
+# the first six are told apart by every kind of color vision, and by their lightness in print
+COLORS = (
     BLUE, ORANGE, "#2a9d8f", "#9b2d6f", "#c9a227", "#6a7fdb",
     "#7a4a21", "#e07ba6", "#1297b5", "#6f8a17", "#b3261e", "#4b5563",
 )  # fmt: skip
-# lines are told apart in print, and by who sees no colour, by their dashes; five of them, so that
-# colour and dashes together repeat after 60
+# lines are told apart in print, and by who sees no color, by their dashes; five of them, so that
+# color and dashes together repeat after 60
 DASHES: tuple[Any, ...] = (
     "solid", (0, (5, 2)), (0, (1.2, 1.4)), (0, (7, 2, 1.4, 2)), (0, (3, 1.2, 3, 1.2, 1, 1.2)),
 )  # fmt: skip
-MARKERS = "osD^vPX*<>p"  # of points; with the twelve colours they repeat after 132
-MIXED = 0.45  # how much white, or black, is in the colours after the first
+MARKERS = "osD^vPX*<>p"  # of points; with the twelve colors they repeat after 132
+MIXED = 0.45  # how much white, or black, is in the colors after the first
 DPI = 160
 PIXELS = 96  # an inch of a figure on a page
 PADDING = 0.12  # inches around everything
@@ -113,7 +113,7 @@ def bare(axes: Axes, spines: Sequence[str] = ("left", "bottom")) -> None:
     for name, spine in axes.spines.items():
         spine.set_visible(name in spines)
         spine.set_color(PALE)
-    axes.tick_params(length=0, labelcolor=GREY, labelsize=9)
+    axes.tick_params(length=0, labelcolor=GRAY, labelsize=9)
     axes.set_axisbelow(True)
 
 
@@ -121,8 +121,8 @@ def framed(axes: Axes, title: str = "", x_label: str = "", y_label: str = "") ->
     """Gives axes that show curves or points their frame: pale grid, small gray labels, a title."""
     bare(axes)
     axes.grid(color=PALE, linewidth=0.7)
-    axes.set_xlabel(x_label, color=GREY, fontsize=9)
-    axes.set_ylabel(y_label, color=GREY, fontsize=9)
+    axes.set_xlabel(x_label, color=GRAY, fontsize=9)
+    axes.set_ylabel(y_label, color=GRAY, fontsize=9)
     titled(axes, title)
 
 
@@ -145,33 +145,33 @@ def legend(axes: Axes, **options: Any) -> None:
     axes.legend(labelcolor=INK, **{**style, **options})
 
 
-def colour_of(index: int) -> str:
+def color_of(index: int) -> str:
     """Returns the color of a curve or class, by its index.
 
-    After the twelve of COLOURS come lighter ones, then darker ones; they repeat after 36.
+    After the twelve of COLORS come lighter ones, then darker ones; they repeat after 36.
     """
-    round_, place = divmod(index, len(COLOURS))
-    colour = COLOURS[place]
+    round_, place = divmod(index, len(COLORS))
+    color = COLORS[place]
     if not round_ % 3:
-        return colour
+        return color
     ground = 1.0 if round_ % 3 == 1 else 0.0
-    mixed = ((1 - MIXED) * channel + MIXED * ground for channel in _channels(colour))
+    mixed = ((1 - MIXED) * channel + MIXED * ground for channel in _channels(color))
     return "#" + "".join(f"{round(255 * channel):02x}" for channel in mixed)
 
 
 def line_of(index: int) -> dict[str, Any]:
     """Returns color and dashes of a curve, by its index, for `axes.plot`."""
-    return {"color": colour_of(index), "linestyle": DASHES[index % len(DASHES)]}
+    return {"color": color_of(index), "linestyle": DASHES[index % len(DASHES)]}
 
 
-def tint(colour: str, strength: float = 0.13) -> tuple[float, ...]:
+def tint(color: str, strength: float = 0.13) -> tuple[float, ...]:
     """Returns a pale version of a color, as red, green and blue from 0 to 1."""
-    return tuple(1 - strength * (1 - channel) for channel in _channels(colour))
+    return tuple(1 - strength * (1 - channel) for channel in _channels(color))
 
 
-def _channels(colour: str) -> list[float]:
+def _channels(color: str) -> list[float]:
     """Returns red, green and blue of "#rrggbb", from 0 to 1."""
-    return [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    return [int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)]
 
 
 def grid_of(count: int, columns: int | None = None) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from smelt.errors import ArgumentError
-from smelt.plot.style import GREY, INK, PALE, bare, colour_of, new_figure, titled
+from smelt.plot.style import GRAY, INK, PALE, bare, color_of, new_figure, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +58,7 @@ def timelines(panels: Mapping[str, Lanes], *, title: str = "", x_label: str = "s
         titled(axes, name or title, fontsize=10 if name else 11, pad=4)
         axes.set_xlim(0, max(ends))
         if index == len(panels) - 1:
-            axes.set_xlabel(x_label, color=GREY, fontsize=9)
+            axes.set_xlabel(x_label, color=GRAY, fontsize=9)
     if title and "" not in panels:
         figure.suptitle(title, x=0.015, ha="left", color=INK, fontsize=12, fontweight="bold")
     return figure
@@ -77,7 +77,7 @@ def _lanes(axes: Axes, lanes: Lanes, inches: float) -> None:
     axes.grid(axis="x", color=PALE, linewidth=0.7)
     for index, row in enumerate(lanes.values()):
         for start, end, label in row:
-            axes.barh(index, end - start, 0.7, start, color=colour_of(index), edgecolor="white")
+            axes.barh(index, end - start, 0.7, start, color=color_of(index), edgecolor="white")
             if len(label) * CHARACTER < (end - start) * inches:
                 middle = (start + end) / 2
                 axes.text(middle, index, label, ha="center", va="center", color="white", fontsize=8)

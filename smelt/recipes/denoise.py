@@ -40,7 +40,7 @@ __all__ = ["VAE", "log_likelihood", "make_model", "restoration", "run"]
 
 LATENT = 24  # numbers that stand for a picture
 NOISE = 0.5  # standard deviation of the strongest noise, and of that of the test
-LEVELS = 256  # of grey
+LEVELS = 256  # of gray
 EPOCHS = {"vae": 12, "gan": 4}
 LR, BATCH = 2e-3, 128
 SHOWN = 10
@@ -122,7 +122,7 @@ def make_model(model: Literal["vae", "gan"] = "vae") -> VAE | gan.GAN:
         ArgumentError: there is no such model.
     """
     if model not in EPOCHS:
-        raise ArgumentError(f"denoise: model={model!r}; there are {', '.join(EPOCHS)}")
+        raise ArgumentError(f"denoise: model={model!r} must be one of {', '.join(EPOCHS)}")
     return VAE() if model == "vae" else gan.GAN()
 
 

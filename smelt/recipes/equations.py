@@ -59,7 +59,7 @@ class Solution(nn.Module):
     Attributes:
         ends: of the region, (left, right, bottom, top).
         weights: all weights, (p,), float64.
-        damping: how much the step leans towards the gradient; it falls as steps succeed.
+        damping: how much the step leans toward the gradient; it falls as steps succeed.
     """
 
     ends: tuple[float, float, float, float]
@@ -254,7 +254,7 @@ def make_model(equation: Equation = "burgers") -> Solution:
     """
     if equation not in get_args(Equation):
         known = ", ".join(get_args(Equation))
-        raise ArgumentError(f"equations: equation={equation!r}; there are {known}")
+        raise ArgumentError(f"equations: equation={equation!r} must be one of {known}")
     return Burgers() if equation == "burgers" else Poisson()
 
 

@@ -100,7 +100,7 @@ def run(
     plot.require()
     sentences, labels = load_sst2("train", data)
     sentences, labels = sentences[:samples], labels[:samples]
-    vocabulary = Vocabulary.build(sentences, minimum=OFTEN, tokenise=words_and_pairs)
+    vocabulary = Vocabulary.build(sentences, minimum=OFTEN, tokenize=words_and_pairs)
     training = vocabulary.batch(sentences)[0], labels  # (n, t), (n)
     others = {split: load_sst2(split, data) for split in ("dev", "test")}
     dev, test = ((vocabulary.batch(texts)[0], labels) for texts, labels in others.values())

@@ -179,7 +179,7 @@ def hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
 
 
 def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
-    """Returns x moved towards 0 by lambd, and 0 where it would pass it.
+    """Returns x moved toward 0 by lambd, and 0 where it would pass it.
 
     Raises:
         ArgumentError: lambd is negative.

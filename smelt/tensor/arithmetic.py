@@ -44,7 +44,7 @@ def div(x: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     Args:
         x: any shape.
         other: broadcasts with x.
-        rounding_mode: None, "floor" (as x // other) or "trunc" (towards 0); with a mode integers
+        rounding_mode: None, "floor" (as x // other) or "trunc" (toward 0); with a mode integers
             stay integers.
 
     Raises:

@@ -183,9 +183,9 @@ def _axes(dim: Dims) -> Dims:
 def _variance(x: Tensor, dim: Dims, correction: float | None, keepdim: bool) -> Tensor:
     if isinstance(dim, bool):  # PyTorch's `unbiased`, which may stand alone
         correction, dim = int(dim), None
-    centred = x - mean(x, dim, True)
+    centered = x - mean(x, dim, True)
     freedom = _count(x, dim) - (1 if correction is None else correction)
-    total = sum(centred * centred, dim, keepdim)
+    total = sum(centered * centered, dim, keepdim)
     return total / (freedom if freedom > 0 else 0.0)
 
 

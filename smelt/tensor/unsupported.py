@@ -68,7 +68,7 @@ class Unsupported:
     __round__: Final = _absent("__round__", "Write x.round(), or round(x.item())")
     __trunc__: Final = _absent("__trunc__", "Write x.trunc(), or int(x)")
 
-    if not TYPE_CHECKING:  # so that a type checker still sees misspelt attributes
+    if not TYPE_CHECKING:  # so that a type checker still sees misspelled attributes
 
         def __getattr__(self, name: str) -> NoReturn:
             message = f"a tensor has no attribute {name!r}"

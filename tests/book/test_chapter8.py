@@ -29,7 +29,7 @@ def test_a_batch_of_the_mixture_is_half_left_and_half_right():
     assert np.allclose(points[:1000].std(0), 0.5, atol=0.05)
 
 
-def test_shares_count_points_about_each_centre():
+def test_shares_count_points_about_each_center():
     points = np.array([(-2.0, 0.9), (-2.0, 1.1), (2.9, 0.0), (0.0, 0.0)])
     assert gan.within(points, 2).tolist() == [0.25, 0.25]
     assert gan.within(points, 3).tolist() == [0.5, 0.25]

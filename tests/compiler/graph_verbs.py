@@ -410,7 +410,7 @@ def exchange(run: Run, a: int, b: int, p: int) -> None:
 
 @verb(2)
 def turn_onto_itself(run: Run, a: int, b: int, p: int) -> None:
-    """A state read at other places than where it is written, by itself or by a neighbour."""
+    """A state read at other places than where it is written, by itself or by a neighbor."""
     if not run.states:
         return
     state, x = run.states[a % len(run.states)], run.float(b)

@@ -133,7 +133,7 @@ def reduced_away(draws: Draws, x: smelt.Tensor) -> nn.Module:
 
 
 @layer()
-def normalised(draws: Draws, x: smelt.Tensor) -> nn.Module:
+def normalized(draws: Draws, x: smelt.Tensor) -> nn.Module:
     axis, power = draws.axis(x, 1), draws.of(1.0, 2.0, 3.0)
     return Apply(f"normalize({power}, {axis})", lambda x: F.normalize(x, power, axis, 0.1))
 

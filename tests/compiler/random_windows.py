@@ -1,6 +1,6 @@
 """Random functions that look at windows: convolutions, pooling, and stencils out of slices.
 
-What they have in common is that an element of the result reads neighbours, some of which may lie in
+What they have in common is that an element of the result reads neighbors, some of which may lie in
 the padding: the compiler masks such reads, cuts loops where the masks change, and unrolls what is
 left, which may be of any width. So extents lie about the multiples of a vector's lanes.
 """
@@ -163,7 +163,7 @@ def _missing(part: Tensor, x: Tensor) -> tuple[int, ...]:
 
 
 def _beside(made: Windows, x: Tensor, w: Tensor) -> Tensor:
-    """Parts side by side along the last axis, and the sum of the neighbours in it."""
+    """Parts side by side along the last axis, and the sum of the neighbors in it."""
     row = smelt.cat([x * w[0], x[..., : (x.shape[-1] + 1) // 2] * w[1], x.flip(-1)], -1)
     return row[..., 1:] * w[2] + row[..., :-1] if row.shape[-1] > 1 else row
 

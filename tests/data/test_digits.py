@@ -74,7 +74,7 @@ def test_a_damaged_file_is_refused(
         load_digits()
 
 
-def test_the_readme_names_origin_licence_and_checksum() -> None:
+def test_the_readme_names_origin_license_and_checksum() -> None:
     text = (digits.BUNDLED / "README.md").read_text("utf-8")
     for fact in ("Alpaydin", "UCI", "CC BY 4.0", digits.SHA256):
         assert fact in text

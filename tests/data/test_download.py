@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from smelt.data.catalogue import DATASETS, SourceFile
+from smelt.data.catalog import DATASETS, SourceFile
 from smelt.data.download import download
 from smelt.errors import FileError, MissingExtra
 
@@ -79,7 +79,7 @@ def test_a_file_is_fetched_and_kept(
     assert download(file_at(f"{server}/whole"), path) == CONTENT
     assert path.read_bytes() == CONTENT
     assert [other.name for other in path.parent.iterdir()] == ["file"]
-    assert capsys.readouterr().err == "smelt: fetching file (0.0 MB)\n"
+    assert capsys.readouterr().err == "smelt: downloading file (0.0 MB)\n"
 
 
 @pytest.mark.parametrize(
@@ -134,11 +134,11 @@ def test_a_folder_that_cannot_be_made_is_named_before_anything_is_fetched(tmp_pa
         download(file_at("http://127.0.0.1:1/file"), tmp_path / "taken" / "file")
 
 
-def test_every_file_of_the_catalogue_can_be_checked_and_found() -> None:
+def test_every_file_of_the_catalog_can_be_checked_and_found() -> None:
     for source in DATASETS.values():
         assert source.title
         assert source.origin
-        assert source.licence
+        assert source.license
         for name, file in source.files.items():
             assert len(bytes.fromhex(file.sha256)) == 32
             assert file.size > 0

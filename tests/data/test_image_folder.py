@@ -57,8 +57,8 @@ def test_a_picture_stands_the_right_side_up(tmp_path: Path) -> None:
 
 def test_sixteen_bits_keep_their_depth(tmp_path: Path) -> None:
     write(tmp_path / "a.png", np.array([[0, 256], [32768, 65535]], np.uint16))
-    grey = read_image(tmp_path / "a.png", "L").numpy()
-    assert grey == pytest.approx(np.array([[[0, 256], [32768, 65535]]]) / 65535)
+    gray = read_image(tmp_path / "a.png", "L").numpy()
+    assert gray == pytest.approx(np.array([[[0, 256], [32768, 65535]]]) / 65535)
     assert read_image(tmp_path / "a.png").shape == (3, 2, 2)
 
 
@@ -68,7 +68,7 @@ KINDS = {
     "palette.png": lambda path: COLORS.quantize(16).save(path),
     "clear_palette.png": lambda path: COLORS.quantize(16).save(path, transparency=0),
     "opacity.png": lambda path: COLORS.convert("RGBA").save(path),
-    "grey_opacity.png": lambda path: COLORS.convert("LA").save(path),
+    "gray_opacity.png": lambda path: COLORS.convert("LA").save(path),
     "bits.png": lambda path: COLORS.convert("1").save(path),
     "print.jpg": lambda path: COLORS.convert("CMYK").save(path),
     "video.jpg": lambda path: COLORS.convert("YCbCr").save(path),
@@ -90,13 +90,13 @@ def test_pixels_of_every_kind_are_pillows(name: str, mode: str, tmp_path: Path) 
     assert (found == expected.transpose(2, 0, 1)).all()
 
 
-def test_grey_floats_and_integers_have_a_known_white_or_none(tmp_path: Path) -> None:
+def test_gray_floats_and_integers_have_a_known_white_or_none(tmp_path: Path) -> None:
     shares = CHANCE.random((4, 5)).astype(np.float32)
     write(tmp_path / "a.tif", shares)
     assert (read_image(tmp_path / "a.tif", "L").numpy() == shares).all()
     for pixels in (shares * 255, shares * np.float32("nan"), (shares * 2**30).astype(np.int32)):
         write(tmp_path / "a.tif", pixels)
-        with pytest.raises(FileError, match="a.tif: the grey values go from .*and scale it"):
+        with pytest.raises(FileError, match="a.tif: the gray values go from .*and scale it"):
             read_image(tmp_path / "a.tif")
 
 
@@ -151,7 +151,7 @@ def test_random_transforms_belong_to_samples(root: Path, workers: int) -> None:
 
 def test_pictures_of_different_sizes_want_a_resize(root: Path) -> None:
     write(root / "dog" / "large.png", np.zeros((8, 8, 3), np.uint8))
-    with pytest.raises(ShapeError, match="samples of one shape"):
+    with pytest.raises(ShapeError, match="samples of a batch must have the same shape"):
         list(DataLoader(ImageFolder(root), 4))
     (batch,) = DataLoader(ImageFolder(root, transforms.Resize((5, 5))), 4)
     assert batch[0].shape == (4, 3, 5, 5)
@@ -184,16 +184,20 @@ def test_two_folders_agree_about_their_classes(root: Path, tmp_path_factory: Any
         same = ImageFolder(other, classes=classes)
         assert (same.classes, same.targets, same[0][1]) == (["cat", "dog"], [1], 1)
     assert ImageFolder(root, classes=["dog", "cat"]).targets == [0, 0, 1]
-    with pytest.raises(ArgumentError, match="same number .*has .'cat', 'dog'., and .*classes=oth"):
+    with pytest.raises(
+        ArgumentError, match="same class number .*has .'cat', 'dog'., and .*classes=oth"
+    ):
         ConcatDataset([train, test])
     model = nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
-    with pytest.raises(ArgumentError, match="fit: the same number"):
+    with pytest.raises(ArgumentError, match="fit: the same class number"):
         fit(
             model, F.cross_entropy, optim.SGD(model.parameters(), lr=0.1), train, epochs=1,
             validation=DataLoader(Subset(test, [0]), 1), progress=False,
         )  # fmt: skip
     assert len(ConcatDataset([train, ImageFolder(other, classes=train)])) == 4
-    with pytest.raises(ArgumentError, match="'cat', which is none of the classes of the ImageFol"):
+    with pytest.raises(
+        ArgumentError, match="'cat', which is not one of the classes of the ImageFol"
+    ):
         ImageFolder(root, classes=test)
     with pytest.raises(ArgumentError, match=r"'dog', .*\(cat, dogs\); is it 'dogs'\?"):
         ImageFolder(root, classes=["cat", "dogs"])

@@ -59,7 +59,7 @@ def test_a_smaller_image_is_spread(tmp_path: Path) -> None:
     assert found[:4].sum() == 0
 
 
-def test_colour_becomes_grey_and_what_is_transparent_paper(tmp_path: Path) -> None:
+def test_color_becomes_gray_and_what_is_transparent_paper(tmp_path: Path) -> None:
     pixels = np.zeros((8, 8, 4))
     pixels[2:6, 2:6] = (0, 0, 0, 255)
     found = read_digit(write(tmp_path / "x.png", pixels)).numpy()

@@ -22,8 +22,8 @@ def test_photographs(published: Path, split: str, none: int, cats: int, mean: fl
     assert pictures.numpy().mean(dtype=np.float64) == pytest.approx(mean, abs=1e-6)
 
 
-def test_neighbouring_pixels_of_a_photograph_are_alike(published: Path) -> None:
-    """Were colours and places mixed up, neighbours would differ much more."""
+def test_neighboring_pixels_of_a_photograph_are_alike(published: Path) -> None:
+    """Were colors and places mixed up, neighbors would differ much more."""
     pictures = load_catvnoncat("test", published)[0].numpy()
     steps = [np.abs(np.diff(pictures, axis=axis)).mean() for axis in (2, 3)]
     assert max(steps) < 0.05

@@ -36,7 +36,7 @@ def test_a_swapped_result_is_told_as_one(decode, compiled: bool) -> None:
         assert "scan" not in str(caught.value)
 
 
-def test_a_state_of_a_recurrent_layer_is_recognised() -> None:
+def test_a_state_of_a_recurrent_layer_is_recognized() -> None:
     layer = nn.GRU(4, H, batch_first=True)
     _, state = layer(smelt.zeros(B, 6, 4))
     with pytest.raises(SmeltError, match=r"\(L, B, H\).*transpose\(0, 1\).*layer\.step"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 
 import numpy as np
@@ -9,8 +11,9 @@ import pytest
 
 from smelt import plot
 from smelt.errors import ArgumentError
+from smelt.pages import pictured
 from smelt.plot.dark import DARK_PAPER, dark, with_dark_colors
-from smelt.plot.style import COLOURS, GREY, INK, colour_of, line_of
+from smelt.plot.style import COLORS, GRAY, INK, color_of, line_of
 
 pytest.importorskip("matplotlib")
 
@@ -30,15 +33,15 @@ def contrast(first: str, second: str) -> float:
 def test_text_and_curves_can_be_read_on_dark_paper() -> None:
     assert luminance(DARK_PAPER) < 0.02
     assert contrast(dark(INK), DARK_PAPER) > 7
-    assert contrast(dark(GREY), DARK_PAPER) > 4.5
+    assert contrast(dark(GRAY), DARK_PAPER) > 4.5
     for index in range(6):
-        assert contrast(dark(colour_of(index)), DARK_PAPER) > 4.5, colour_of(index)
+        assert contrast(dark(color_of(index)), DARK_PAPER) > 4.5, color_of(index)
 
 
 def test_hues_stay() -> None:
-    red, _, blue = (int(dark(COLOURS[0])[start : start + 2], 16) for start in (1, 3, 5))
+    red, _, blue = (int(dark(COLORS[0])[start : start + 2], 16) for start in (1, 3, 5))
     assert blue > red  # blue stays blue
-    red, _, blue = (int(dark(COLOURS[1])[start : start + 2], 16) for start in (1, 3, 5))
+    red, _, blue = (int(dark(COLORS[1])[start : start + 2], 16) for start in (1, 3, 5))
     assert red > blue  # orange stays orange
 
 
@@ -57,7 +60,7 @@ def test_a_figure_with_pixels_keeps_its_paper() -> None:
 
 
 def test_colors_and_dashes_differ_beyond_six() -> None:
-    assert len({colour_of(index) for index in range(36)}) == 36
+    assert len({color_of(index) for index in range(36)}) == 36
     lines = [line_of(index) for index in range(60)]
     assert len({(line["color"], str(line["linestyle"])) for line in lines[:36]}) == 36
     assert len({str(line["linestyle"]) for line in lines[:5]}) == 5
@@ -137,3 +140,28 @@ def test_a_matrix_of_many_classes_stays_of_a_size_to_look_at() -> None:
     assert max(figure.get_size_inches()) < 20
     assert not axes.texts
     assert len(axes.get_xticklabels()) <= 30
+
+
+def test_a_figure_of_very_many_shapes_is_dark_on_a_dark_page() -> None:
+    random = np.random.default_rng(0)
+    figure = plot.scatter(random.normal(size=(3000, 2)), random.integers(0, 2, 3000))
+    shown = pictured(figure, "points")
+    assert not shown.is_paper
+    light, dark_one = (_pixels_of(one) for one in (shown.address, shown.dark_address))
+    assert light.shape == dark_one.shape
+    assert (light[0, 0, :3] == 1).all()
+    paper = [int(DARK_PAPER[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    assert dark_one[0, 0, :3] == pytest.approx(paper)
+
+
+def test_a_photograph_keeps_its_paper_whatever_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smelt.pages.LARGE", 0)
+    shown = pictured(plot.images(np.ones((1, 2, 2))), "white")
+    assert (shown.is_paper, shown.dark_address) == (True, "")
+
+
+def _pixels_of(address: str) -> np.ndarray:
+    from matplotlib.image import imread
+
+    content = base64.b64decode(address.removeprefix("data:image/png;base64,"))
+    return imread(io.BytesIO(content), "png")

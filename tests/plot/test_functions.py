@@ -60,7 +60,7 @@ def test_contour_draws_points_their_steps_and_paths() -> None:
     axes = figure.axes[0]
     arrows = [note for note in axes.texts if note.arrow_patch is not None]
     uphill, downhill = (np.subtract(note.xy, note.xyann) for note in arrows)
-    assert uphill[0] < 0  # towards the peak
+    assert uphill[0] < 0  # toward the peak
     assert downhill[1] > 0  # away from it
     assert {text.get_text() for text in axes.texts} == {"", "x1", "x3"}
     assert curve(axes, "Adam").tolist() == [[1, 1], [0.5, 0.5]]

@@ -24,12 +24,12 @@ def test_small_images_show_their_numbers() -> None:
     assert first.images[0].get_clim() == (0, 7) == second.images[0].get_clim()
 
 
-def test_images_may_have_colours() -> None:
+def test_images_may_have_colors() -> None:
     (axes,) = shown(plot.images(np.zeros((1, 4, 4, 3))))
     assert axes.images[0].get_array().shape == (4, 4, 3)
 
 
-def test_kernels_are_coloured_about_zero() -> None:
+def test_kernels_are_colored_about_zero() -> None:
     weights = smelt.tensor([[[[1.0, 0.0], [0.0, -3.0]]]])
     (axes,) = shown(plot.kernels(weights))
     assert axes.images[0].get_clim() == (-3, 3)

@@ -15,7 +15,7 @@ SQUARE = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 XOR = [0, 1, 1, 0]
 
 
-def test_each_class_has_its_points_its_colour_and_its_mark() -> None:
+def test_each_class_has_its_points_its_color_and_its_mark() -> None:
     (axes,) = plot.scatter(SQUARE, XOR, names=["even", "odd"], x_limits=(-1, 2)).axes
     even, odd = axes.lines
     assert (even.get_label(), odd.get_label()) == ("even", "odd")
@@ -25,8 +25,8 @@ def test_each_class_has_its_points_its_colour_and_its_mark() -> None:
     assert axes.get_xlim() == (-1, 2)
 
 
-def test_colours_can_be_chosen() -> None:
-    (axes,) = plot.scatter(SQUARE, XOR, colours=("red", "blue")).axes
+def test_colors_can_be_chosen() -> None:
+    (axes,) = plot.scatter(SQUARE, XOR, colors=("red", "blue")).axes
     assert [line.get_color() for line in axes.lines] == ["red", "blue"]
     assert axes.lines[0].get_label() == "class 0"
 
@@ -44,7 +44,7 @@ def regions(model: object, labels: list[int] = XOR) -> np.ndarray:
         lambda x: smelt.stack([0.5 - x[:, 0], x[:, 0] - 0.5], 1),
     ],
 )
-def test_the_plane_has_the_colours_of_its_classes(model: object) -> None:
+def test_the_plane_has_the_colors_of_its_classes(model: object) -> None:
     shades = regions(model)
     assert (shades[:, :4] == shades[0, 0]).all()
     assert (shades[:, 4:] == shades[0, -1]).all()
@@ -65,8 +65,8 @@ def test_a_module_is_asked_without_gradients() -> None:
 
 
 def test_samples_lie_over_their_target() -> None:
-    (axes,) = plot.samples(np.zeros((50, 2)), SQUARE, centres=[[-2, 0], [2, 0]]).axes
-    assert [line.get_label() for line in axes.lines] == ["target", "generated", "centres"]
+    (axes,) = plot.samples(np.zeros((50, 2)), SQUARE, centers=[[-2, 0], [2, 0]]).axes
+    assert [line.get_label() for line in axes.lines] == ["target", "generated", "centers"]
     assert axes.get_xlim() == (-4, 4)
     assert axes.lines[1].get_marker() == "x"
 

@@ -122,7 +122,7 @@ def test_words_and_pairs() -> None:
 
 
 def test_padding_and_length_do_not_matter() -> None:
-    vocabulary = Vocabulary.build(["good film", "bad film"], tokenise=sentiment.words_and_pairs)
+    vocabulary = Vocabulary.build(["good film", "bad film"], tokenize=sentiment.words_and_pairs)
     model = sentiment.make_model(vocabulary)
     alone = sentiment.classify(model, vocabulary, ["good film"])
     beside = sentiment.classify(model, vocabulary, ["good film", "a bad film film film bad"])

@@ -9,7 +9,7 @@ import numpy as np
 from smelt.bench.workload import Library, Step, Weights, Workload, linear, loaded, normal
 
 BATCH, NOISE, HIDDEN, RATE = 128, 8, 64, 2e-4
-CENTRES = np.repeat(np.array([[-2, 0], [2, 0]], np.float32), BATCH // 2, axis=0)
+CENTERS = np.repeat(np.array([[-2, 0], [2, 0]], np.float32), BATCH // 2, axis=0)
 
 
 def weights() -> Weights:
@@ -23,8 +23,8 @@ def weights() -> Weights:
 
 
 def arrays() -> tuple[np.ndarray, ...]:
-    """The centres that the real points lie around."""
-    return (CENTRES,)
+    """The centers that the real points lie around."""
+    return (CENTERS,)
 
 
 def step(lib: Library, weights: Weights, exact: bool) -> Step:
@@ -42,8 +42,8 @@ def step(lib: Library, weights: Weights, exact: bool) -> Step:
     def draw(which: int, width: int) -> Any:
         return fixed[which] if exact else lib.randn(BATCH, width)
 
-    def judged(centres: Any) -> Any:
-        real = judge(centres + 0.5 * draw(0, 2))
+    def judged(centers: Any) -> Any:
+        real = judge(centers + 0.5 * draw(0, 2))
         fake = judge(generator(draw(1, NOISE)).detach())
         return -F.logsigmoid(real).mean() - F.logsigmoid(-fake).mean()
 
@@ -52,8 +52,8 @@ def step(lib: Library, weights: Weights, exact: bool) -> Step:
 
     judged, fooled = lib.compile(judged), lib.compile(fooled)
 
-    def step(centres: Any) -> Any:
-        loss = judged(centres)
+    def step(centers: Any) -> Any:
+        loss = judged(centers)
         for_judge.zero_grad()
         loss.backward()
         for_judge.step()
@@ -86,18 +86,18 @@ def jax_step(weights: Weights, exact: bool) -> tuple[Step, Any]:
     def judge(weights: Any, x: Any) -> Any:
         return linear(weights, "1.2", jax.nn.leaky_relu(linear(weights, "1.0", x), 0.01))
 
-    def judged(judging: Any, making: Any, centres: Any, keys: Any) -> Any:
-        real = judge(judging, centres + 0.5 * draw(0, keys[0]))
+    def judged(judging: Any, making: Any, centers: Any, keys: Any) -> Any:
+        real = judge(judging, centers + 0.5 * draw(0, keys[0]))
         fake = judge(judging, generated(making, draw(1, keys[1])))
         return -jax.nn.log_sigmoid(real).mean() - jax.nn.log_sigmoid(-fake).mean()
 
     def fooled(making: Any, judging: Any, key: Any) -> Any:
         return -jax.nn.log_sigmoid(judge(judging, generated(making, draw(2, key)))).mean()
 
-    def step(state: Any, centres: Any) -> Any:
+    def step(state: Any, centers: Any) -> Any:
         (making, judging), (making_moments, judging_moments), key = state
         key, *keys = jax.random.split(key, 4)
-        loss, gradients = jax.value_and_grad(judged)(judging, making, centres, keys)
+        loss, gradients = jax.value_and_grad(judged)(judging, making, centers, keys)
         judging, judging_moments = adam(judging, gradients, judging_moments, RATE)
         cheat, gradients = jax.value_and_grad(fooled)(making, judging, keys[2])
         making, making_moments = adam(making, gradients, making_moments, RATE)

@@ -11,7 +11,7 @@ from smelt.book.entry import Page, entry
 def array(page: Page) -> None:
     """Makes the array [1, 2, 3] and looks at it (the book: ndarray).
 
-    Strides count elements: how far apart neighbours along an axis lie in memory.
+    Strides count elements: how far apart neighbors along an axis lie in memory.
     """
     numbers = smelt.tensor([1, 2, 3])
     array = numbers.numpy()  # the same memory, seen by NumPy
@@ -22,8 +22,8 @@ def array(page: Page) -> None:
     page.claim("shape and strides", "[3] [1]", f"{list(numbers.shape)} {strides}", strides == [1])
 
 
-@entry("E2.b", "A labelled data set")
-def labelled_data(page: Page) -> None:
+@entry("E2.b", "A labeled data set")
+def labeled_data(page: Page) -> None:
     """Keeps records and their targets together (the book: linfa's Dataset).
 
     A data set is whatever has a length and gives a sample for an index; `TensorDataset` cuts

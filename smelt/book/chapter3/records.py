@@ -30,7 +30,7 @@ class Layer:
 
 @entry("E3.14", "A record")
 def record(page: Page) -> None:
-    """Named fields with types. A misspelt field is an error when it is set, not a new field."""
+    """Named fields with types. A misspelled field is an error when it is set, not a new field."""
     layer = Layer("Hidden Layer 1", 128, "ReLU")
     page.print(f"{layer.name}, {layer.neurons} neurons, activation {layer.activation}")
     fields = [layer.name, layer.neurons, layer.activation]

@@ -41,7 +41,7 @@ def draw_classes(page: Page) -> None:
     """Puts the two classes on the page, and checks what it shows."""
     points, labels = two_squares()
     figure = plot.scatter(
-        points, labels, names=["Red Class", "Blue Class"], colours=("#c2331f", "#2563a8"),
+        points, labels, names=["Red Class", "Blue Class"], colors=("#c2331f", "#2563a8"),
         x_label="X", y_label="Y", x_limits=(0, 10), y_limits=(0, 10),
         title="Scatter Plot by Category",
     )  # fmt: skip

@@ -17,7 +17,7 @@ STEPS, LR, SEEDS = 600, 3e-3, range(5)
 
 @dataclass(frozen=True, slots=True)
 class Photographs:
-    """Images (n, 3, 32, 32) with mean 0 and deviation 1 per colour, and labels (n, 1)."""
+    """Images (n, 3, 32, 32) with mean 0 and deviation 1 per color, and labels (n, 1)."""
 
     images: smelt.Tensor
     labels: smelt.Tensor
@@ -37,7 +37,7 @@ def read(page: Page) -> tuple[Photographs, Photographs]:
 
 
 def make_model() -> nn.Sequential:
-    """Three times convolution, normalisation, pooling; then the mean over what places are left."""
+    """Three times convolution, normalization, pooling; then the mean over what places are left."""
     layers: list[nn.Module] = []
     for inputs, outputs in ((3, 8), (8, 16), (16, 32)):
         layers += [

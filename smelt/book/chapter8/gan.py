@@ -12,7 +12,7 @@ from smelt.book.entry import Page, entry
 
 NOISE, HIDDEN = 8, 64
 BATCH, STEPS, LR, SEED = 128, 2000, 2e-4, 42
-SIGMA, CENTRES = 0.5, np.array([(-2.0, 0.0), (2.0, 0.0)])
+SIGMA, CENTERS = 0.5, np.array([(-2.0, 0.0), (2.0, 0.0)])
 BOOK_SAMPLES = np.array([
     (-0.416, 0.173), (-0.323, 0.237), (1.351, -0.047), (-0.558, 0.086), (0.371, 0.288),
     (-0.972, 0.005), (0.307, 0.357), (-1.749, 0.895), (-2.599, -0.228), (2.095, 0.641),
@@ -57,8 +57,8 @@ def samples(generator: nn.Module, n: int) -> np.ndarray:
 
 
 def within(points: np.ndarray, sigmas: float) -> np.ndarray:
-    """Returns the shares of all points that lie within so many sigma of (left, right) centre."""
-    distances = np.linalg.norm(points[:, None] - CENTRES, axis=2)  # (n, 2)
+    """Returns the shares of all points that lie within so many sigma of (left, right) center."""
+    distances = np.linalg.norm(points[:, None] - CENTERS, axis=2)  # (n, 2)
     return (distances < sigmas * SIGMA).mean(0)
 
 
@@ -131,10 +131,10 @@ def minimal_gan(page: Page) -> None:
     page.claim("mean G loss of the last 1,000 steps", "0.7 to 1.2", late_g, 0.7 <= late_g <= 1.2)
     points = samples(generator, 10_000)
     left, right = within(points, 2)
-    page.claim("the book's failure: points within 2 sigma of a centre", "4 of 10, not 86 %",
+    page.claim("the book's failure: points within 2 sigma of a center", "4 of 10, not 86 %",
                f"{left + right:.1%}", left + right < 0.6)  # fmt: skip
     target, few = real_points(1500), points[:500]
-    page.figure("samples", plot.samples(target, few, centres=CENTRES, title="After 2,000 steps"))
+    page.figure("samples", plot.samples(target, few, centers=CENTERS, title="After 2,000 steps"))
 
 
 @entry("E8.p", "The book's samples over the target")
@@ -158,4 +158,4 @@ def draw_book_samples(page: Page) -> None:
     """Draws 1,500 points, each of either cluster by a fair coin, and the book's ten samples."""
     x = smelt.where(smelt.rand(1500) < 0.5, -2.0, 2.0)
     target = smelt.stack([x, smelt.zeros(1500)], 1) + SIGMA * smelt.randn(1500, 2)
-    page.figure("gan_scatter", plot.samples(target, BOOK_SAMPLES, centres=CENTRES))
+    page.figure("gan_scatter", plot.samples(target, BOOK_SAMPLES, centers=CENTERS))

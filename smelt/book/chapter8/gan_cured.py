@@ -112,7 +112,7 @@ def cured_gan(page: Page) -> None:
         means, every=every, start=every, levels={"target, 0.989": 0.989}, log=False,
         title="Points within 3 sigma, mean of the seeds", y_label="share"))  # fmt: skip
     target = gan.real_points(1500)
-    page.figure("samples", plot.samples(target, points[:500], centres=gan.CENTRES,
+    page.figure("samples", plot.samples(target, points[:500], centers=gan.CENTERS,
                                         title="Cured, last seed"))  # fmt: skip
     cured = [row for row in rows if row[0] == "cured"]
     worst = min(row[4] for row in cured)

@@ -142,7 +142,7 @@ def variants(page: Page) -> None:
         page.table(["loss", "left", "right", "within 3 sigma", "sd x", "sd y", "unrest"], rows)
         steps = f"{settings[0]:,} steps, learning rate {settings[2]:g}"
         page.figure(f"variants-{name}", plot.sample_variants(
-            target, points, centres=gan.CENTRES, notes=notes, title=steps))  # fmt: skip
+            target, points, centers=gan.CENTERS, notes=notes, title=steps))  # fmt: skip
     page.answer(
         """
         The book's program already uses the non-saturating loss that its problem asks for; the

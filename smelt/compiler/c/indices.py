@@ -63,7 +63,7 @@ def _product(a: Ranged, b: Ranged) -> Ranged:
 
 def _quotient(a: Ranged, b: Ranged) -> Ranged | None:
     if a.low < 0 or b.low <= 0:
-        return None  # C rounds towards 0
+        return None  # C rounds toward 0
     return Ranged(infix(a.text, "/", b.text, PRODUCT), a.low // b.high, a.high // b.low)
 
 

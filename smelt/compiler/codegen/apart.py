@@ -82,9 +82,9 @@ def main() -> int:
     try:
         module = machine.parse(text, target)
         if settings["passes"] == "inline":
-            module = machine.optimise(module, target)
+            module = machine.optimize(module, target)
         else:
-            module = machine.optimise_loops(module, target, settings["passes"] == "vectors")
+            module = machine.optimize_loops(module, target, settings["passes"] == "vectors")
         code = machine.emit(module, target)
     except (CompileError, RuntimeError) as error:
         print(getattr(error, "message", error), file=sys.stderr)

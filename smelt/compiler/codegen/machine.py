@@ -163,7 +163,7 @@ def parse(text: str, target: Target | None = None) -> llvm.ModuleRef:
     return module
 
 
-def optimise(module: llvm.ModuleRef, target: Target | None = None) -> llvm.ModuleRef:
+def optimize(module: llvm.ModuleRef, target: Target | None = None) -> llvm.ModuleRef:
     """Inlines the helpers and promotes stack slots to registers.
 
     That is all: vectors, tiles and the order of work are chosen before. The passes of -O2 (without
@@ -180,7 +180,7 @@ def optimise(module: llvm.ModuleRef, target: Target | None = None) -> llvm.Modul
     return module
 
 
-def optimise_loops(module: llvm.ModuleRef, target: Target, vectorizes: bool) -> llvm.ModuleRef:
+def optimize_loops(module: llvm.ModuleRef, target: Target, vectorizes: bool) -> llvm.ModuleRef:
     """Makes plain loops quick and small, by the passes of -O2, with vectors if asked to.
 
     Loops are not unrolled: where the code is made for a small processor, memory is short.
@@ -200,7 +200,7 @@ def compile_object(text: str, target: Target | None = None) -> bytes:
     Raises CompileError when the text is not valid.
     """
     texts = parts_of(text, cores() if _EMIT is not None else 1)
-    modules = [optimise(parse(part, target), target) for part in texts]
+    modules = [optimize(parse(part, target), target) for part in texts]
     if len(modules) == 1:
         return _machine(target or host()).emit_object(modules[0])
     codes = _emit_side_by_side(modules, target or host())
@@ -282,7 +282,7 @@ def _objects(code: bytes) -> list[bytes]:
 
 def assembly(text: str, target: Target | None = None) -> str:
     """Returns the machine code of LLVM text, as assembly."""
-    module = optimise(parse(text, target), target)
+    module = optimize(parse(text, target), target)
     return _machine(target or host()).emit_assembly(module)
 
 

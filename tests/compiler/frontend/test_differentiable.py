@@ -289,8 +289,8 @@ def test_a_compiled_module_is_still_one() -> None:
     model.eval()
     agree(compiled(smelt.ones(2, 4)), model(smelt.ones(2, 4)), 1e-5)
     assert compiled.traces == 2
-    with pytest.raises(AttributeError, match="misspelt"):
-        compiled.misspelt()
+    with pytest.raises(AttributeError, match="misspelled"):
+        compiled.misspelled()
 
 
 def test_a_backbone_gets_its_gradient_behind_an_eager_head() -> None:

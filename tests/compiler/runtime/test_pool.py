@@ -1,4 +1,4 @@
-"""The thread pool: the same bits on any number of threads, no deadlock, no crash, no burnt CPU."""
+"""The thread pool: the same bits on any number of threads, no deadlock, no crash, no burned CPU."""
 
 from __future__ import annotations
 

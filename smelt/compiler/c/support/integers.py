@@ -49,7 +49,7 @@ SUPPORT INT minimum_SHORT(INT a, INT b)
     return a < b ? a : b;
 }""",
     "div": """
-/* towards 0; by 0 it is 0 */
+/* toward 0; by 0 it is 0 */
 SUPPORT INT div_SHORT(INT a, INT b)
 {
     return b == 0 ? 0 : b == -1 ? neg_SHORT(a) : a / b;

@@ -1,4 +1,4 @@
-"""E4.a: a table is read from a CSV file, and its columns are normalised in both usual ways."""
+"""E4.a: a table is read from a CSV file, and its columns are normalized in both usual ways."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def write_table(path: Path, seed: int) -> np.ndarray:
     return values
 
 
-@entry("E4.a", "A CSV file is read and its columns are normalised")
-def normalise_columns(page: Page) -> None:
+@entry("E4.a", "A CSV file is read and its columns are normalized")
+def normalize_columns(page: Page) -> None:
     """Reads five columns of a thousand numbers and brings them to one scale.
 
     The book shows this in Python and in Rust, but not by which formula, and the program that goes
-    with it only prints the rows; here are both formulas that are in use. *Standardising* takes away
+    with it only prints the rows; here are both formulas that are in use. *Standardizing* takes away
     a column's mean and divides by its standard deviation; *min-max* maps its smallest value to 0
     and its largest to 1. Either is first *fitted*, on training rows only, then *applied* to any
     rows, so that nothing of the test rows leaks into training.
@@ -52,7 +52,7 @@ def normalise_columns(page: Page) -> None:
     x = table.tensor()  # (1000, 5)
     page.print("columns", table.names, "rows", len(table))
 
-    standardise = data.StandardScaler().fit(x)
+    standardize = data.StandardScaler().fit(x)
     min_max = data.MinMaxScaler().fit(x)
     page.table(
         ["column", "min", "max", "mean", "std", "book: min", "max", "mean", "std"],
@@ -61,14 +61,14 @@ def normalise_columns(page: Page) -> None:
             for name, facts in zip(NAMES, column_facts(written), strict=True)
         ],
     )
-    z, u = standardise.transform(x).numpy(), min_max.transform(x).numpy()
+    z, u = standardize.transform(x).numpy(), min_max.transform(x).numpy()
     page.print("first row      ", x.numpy()[0])
-    page.print("  standardised ", z[0].round(4))
+    page.print("  standardized ", z[0].round(4))
     page.print("  min-max      ", u[0].round(4))
 
     same = np.array_equal(x.numpy(), written.astype(np.float32))
     page.claim("what was written is what is read", (ROWS, 5), x.shape, same)
-    claim_standardised(page, standardise, written, z)
+    claim_standardized(page, standardize, written, z)
     claim_min_max(page, min_max, written, u)
     claim_facts(page, written)
 
@@ -79,7 +79,7 @@ def column_facts(values: np.ndarray) -> list[tuple[float, ...]]:
     return [tuple(column) for column in np.stack(facts, 1).round(4).tolist()]
 
 
-def claim_standardised(
+def claim_standardized(
     page: Page, fitted: data.StandardScaler, written: np.ndarray, z: np.ndarray
 ) -> None:
     """The fitted numbers are NumPy's; afterwards means are 0, deviations 1; it can be undone."""
@@ -89,9 +89,9 @@ def claim_standardised(
     )
     page.claim("mean and std as NumPy's", "error < 1e-4", error, error < 1e-4)
     off = max(np.abs(z.mean(0)).max(), np.abs(z.std(0) - 1).max())
-    page.claim("standardised: means 0, deviations 1", "off by < 1e-5", off, off < 1e-5)
+    page.claim("standardized: means 0, deviations 1", "off by < 1e-5", off, off < 1e-5)
     back = np.abs(np.asarray(fitted.inverse_transform(z)) - written).max()
-    page.claim("standardising can be undone", "error < 1e-4", back, back < 1e-4)
+    page.claim("standardizing can be undone", "error < 1e-4", back, back < 1e-4)
 
 
 def claim_min_max(

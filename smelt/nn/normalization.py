@@ -183,7 +183,7 @@ class GroupNorm(Module):
 
 
 class _BatchNorm(Module):
-    """Normalises each channel (axis 1) over the batch and the axes behind."""
+    """Normalizes each channel (axis 1) over the batch and the axes behind."""
 
     ndims: ClassVar[tuple[int, ...]]
     running_mean: Tensor | None
@@ -249,7 +249,7 @@ class _BatchNorm(Module):
         )
 
     def _share_of_batch(self, dtype: DType) -> float | Tensor:
-        """How far the running statistics move towards those of the present batch."""
+        """How far the running statistics move toward those of the present batch."""
         if self.momentum is not None:
             return self.momentum
         if not self.training or self.num_batches_tracked is None:  # then they stay as they are
@@ -303,7 +303,7 @@ class BatchNorm2d(_BatchNorm):
 
 
 class _InstanceNorm(_BatchNorm):
-    """Normalises each channel of each sample over the axes behind; without a batch, (C, ...)."""
+    """Normalizes each channel of each sample over the axes behind; without a batch, (C, ...)."""
 
     def __init__(
         self,

@@ -35,13 +35,13 @@ class Source:
     Attributes:
         title: what it is.
         origin: its authors, and the year.
-        licence: the terms of use, as far as its publishers state any.
+        license: the terms of use, as far as its publishers state any.
         files: name -> file.
     """
 
     title: str
     origin: str
-    licence: str
+    license: str
     files: Mapping[str, SourceFile]
 
 
@@ -60,7 +60,7 @@ DATASETS: Mapping[str, Source] = {
         origin=(
             "Y. LeCun, C. Cortes, C. J. C. Burges, The MNIST database of handwritten digits (1998)"
         ),
-        licence=(
+        license=(
             "Creative Commons Attribution-Share Alike 3.0, as the Keras documentation states it"
         ),
         files=_served(
@@ -89,7 +89,7 @@ DATASETS: Mapping[str, Source] = {
     "fashion-mnist": Source(
         title="60,000 + 10,000 pieces of clothing, 28 x 28 pixels",
         origin="H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST (2017)",
-        licence="MIT, copyright 2017 Zalando SE",
+        license="MIT, copyright 2017 Zalando SE",
         files=_served(
             f"{GITHUB}/zalandoresearch/fashion-mnist/"
             "b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion",
@@ -116,7 +116,7 @@ DATASETS: Mapping[str, Source] = {
     "catvnoncat": Source(
         title="209 + 50 photographs, 64 x 64 pixels, with and without a cat",
         origin="exercise data of the course Neural Networks and Deep Learning (deeplearning.ai)",
-        licence="none stated: for research and teaching",
+        license="none stated: for research and teaching",
         files=_served(
             "https://github.com/ramakris/coursera-deeplearning/raw/c79617eb"
             "/neuralnetworks/week2/datasets",
@@ -137,7 +137,7 @@ DATASETS: Mapping[str, Source] = {
     "tinyshakespeare": Source(
         title="a million characters of plays",
         origin="A. Karpathy, char-rnn (2015), out of works of W. Shakespeare",
-        licence="MIT; the text is in the public domain",
+        license="MIT; the text is in the public domain",
         files=_served(
             f"{GITHUB}/karpathy/char-rnn/"
             "6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/data/tinyshakespeare",
@@ -155,7 +155,7 @@ DATASETS: Mapping[str, Source] = {
             "R. Socher et al., Recursive Deep Models for Semantic Compositionality Over a "
             "Sentiment Treebank (EMNLP 2013)"
         ),
-        licence="none stated: for research and teaching",
+        license="none stated: for research and teaching",
         files=_served(
             f"{GITHUB}/clairett/pytorch-sentiment-classification/"
             "457ffd83de90a9d6d472d8ffc31bbffe40a8b236/data/SST2",
@@ -181,7 +181,7 @@ DATASETS: Mapping[str, Source] = {
             "D. Elliott et al., Multi30K (2016), and the Second Shared Task on Multimodal Machine "
             "Translation (2017)"
         ),
-        licence="non-commercial research and education",
+        license="non-commercial research and education",
         files=_served(
             f"{GITHUB}/multi30k/dataset/a3d2e0d26b56f3846f66a952536ffed4e401d05a/data/task1/raw",
             files={
@@ -215,7 +215,7 @@ DATASETS: Mapping[str, Source] = {
     "apple-stock": Source(
         title="506 days of prices of Apple Inc., 2015 to 2017",
         origin="plotly/datasets",
-        licence="MIT; the source of the prices is not named",
+        license="MIT; the source of the prices is not named",
         files=_served(
             f"{GITHUB}/plotly/datasets/0c447c47b757ad74edecab31f0d72f849d2e67c2",
             files={
@@ -229,7 +229,7 @@ DATASETS: Mapping[str, Source] = {
     "titanic": Source(
         title="891 passengers of the Titanic, with missing values",
         origin="Kaggle, Titanic - Machine Learning from Disaster",
-        licence="none stated: for research and teaching",
+        license="none stated: for research and teaching",
         files=_served(
             f"{GITHUB}/datasciencedojo/datasets/f0ccab6a7ceafdff780052166fb6fab3311398eb",
             files={
@@ -245,7 +245,7 @@ DATASETS: Mapping[str, Source] = {
         origin=(
             "R. K. Pace and R. Barry, Sparse Spatial Autoregressions (1997), as A. Geron changed it"
         ),
-        licence="Apache License 2.0; derived from the 1990 US census",
+        license="Apache License 2.0; derived from the 1990 US census",
         files=_served(
             f"{GITHUB}/ageron/handson-ml2/"
             "aa555aa16b9d0af6c84e67c7757f3317d05acb12/datasets/housing",
