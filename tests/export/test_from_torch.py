@@ -39,7 +39,7 @@ from tests.export.torch_zoo import (  # noqa: E402
 pytestmark = [  # of PyTorch's own code
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::UserWarning:torch"),
+    pytest.mark.filterwarnings("ignore:The tensor attribute:UserWarning"),
 ]
 nn = torch.nn
 
@@ -224,12 +224,16 @@ PLACES = torch.tensor([[0, 2, 1], [2, 2, 0]])
 INDEXING = {
     "index": lambda x, i: (x[i], x[:, i], x[1, i[0]], x[:, [2, 0]], x[i, :, i]),
     "index_select": lambda x, i: (x.index_select(1, i[0]), x.index_select(0, i[1])),
-    "gather": lambda x, i: (x[0].gather(0, i), x[1].gather(1, i), torch.take_along_dim(x[0], i, 1)),
+    "gather": lambda x, i: (
+        x[0].gather(0, i),
+        x[1].gather(1, i),
+        torch.take_along_dim(x[0], i[:1], 1),
+    ),
     "scatter": lambda x, i: (
         x[0].scatter(0, i, 0.5),
         x[0].scatter(1, i[:1], x[1][:1]),
-        x[0].scatter_add(1, i, x[1]),
-        x[0].scatter_reduce(1, i, x[1], "sum"),
+        x[0].scatter_add(1, i, x[1, :2]),
+        x[0].scatter_reduce(1, i, x[1, :2], "sum"),
     ),
     "index_add": lambda x, i: (x.index_add(0, i[1], x), x[0].index_fill(1, i[0, :2], 2.0)),
     "index_put": lambda x, i: (
@@ -329,7 +333,7 @@ LAYERS = {
     "Fold": (nn.Fold((4, 5), (2, 2)), (2, 12, 12)),
     "Bilinear": (nn.Linear(4, 3), (2, 4)),
     "weight_norm": (nn.utils.parametrizations.weight_norm(nn.Linear(4, 3)), (2, 4)),
-    "LocalResponseNorm": (nn.LocalResponseNorm(3), (2, 6, 4, 4)),
+    "LocalResponseNorm": (nn.LocalResponseNorm(3), (2, 6, 4)),
     "ChannelShuffle": (nn.ChannelShuffle(2), (1, 4, 3, 3)),
 }
 
@@ -428,13 +432,18 @@ CREATION = {
         torch.zeros(4) + x,
     ),
     "constants": lambda x: (x + torch.tensor([1.0, 2, 3, 4]), x * torch.tensor(3)),
-    "without gradient": lambda x: x * _without_gradient(x) + x.detach(),
+    "without gradient": lambda x: (x * _without_gradient(x) + x.detach(), _without_gradient(x)),
 }
 
 
 def _without_gradient(x: Any) -> Any:
     with torch.no_grad():
-        return (x * 2).exp()
+        y = (x * 2).exp()
+        with torch.no_grad():
+            y = y + x.view(4, 3).reshape(3, 4)
+    with torch.no_grad():
+        z = y + 1
+    return y + z
 
 
 @pytest.mark.parametrize("function", CREATION.values(), ids=CREATION)
@@ -494,12 +503,12 @@ def test_models_of_torch(name):
     assert errors.gradients < 1e-4, errors
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "shufflenet_v2_x0_5"])
+@pytest.mark.parametrize("name", OF_TORCHVISION)
 def test_models_of_torchvision(name):
+    """In float64: many normalizations of small batches make much of a rounding, in PyTorch, too."""
     pytest.importorskip("torchvision", reason="torchvision is not installed")
-    _, errors = compare(OF_TORCHVISION[name](), compiled=True)
-    assert max(errors.evaluated, errors.trained, errors.buffers) < 1e-5, errors
-    assert errors.gradients < 1e-4, errors
+    _, errors = compare(OF_TORCHVISION[name]().double(), compiled=True)
+    assert max(errors) < 1e-9, errors
 
 
 @pytest.mark.parametrize("name", OF_TRANSFORMERS)
@@ -572,7 +581,9 @@ def test_its_weights_can_be_loaded_from_pytorch_and_given_back():
 
 
 def test_it_trains_compiled_as_in_pytorch():
-    net = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.Tanh(), nn.Linear(16, 3))
+    net = nn.Sequential(
+        nn.Linear(4, 16, bias=False), nn.BatchNorm1d(16), nn.Tanh(), nn.Linear(16, 3)
+    )
     x, y = numbers(32, 4), torch.arange(32) % 3
     ours = from_torch(net, x)
     optimizer, theirs = (
@@ -677,7 +688,7 @@ class Sequences(nn.Module):
         batch, length = ids.shape
         x = self.table(ids) + self.places(torch.arange(length)).unsqueeze(0)
         x = self.layer(x, src_key_padding_mask=padding)
-        return x.reshape(batch * length, -1).view(batch, length, 4).sum(1) / length
+        return x.view(batch, length * 4).view(batch, length, 4).sum(1) / length
 
 
 def test_dynamic_lengths():

@@ -17,7 +17,7 @@ from smelt.export import from_torch
 from smelt.export.torch.exported import Exported, Input, Missing, State, refuse
 from smelt.export.torch.module import Part, TorchModule, named
 from smelt.export.torch.program import Call, Program, Value
-from smelt.export.torch.structure import Arguments, plain, rebuilt
+from smelt.export.torch.structure import TENSOR, Arguments, plain, rebuilt
 from smelt.export.torch.table import RULES, reason, rule_of
 
 
@@ -61,12 +61,11 @@ def test_a_graph_names_module_and_line_of_the_original():
 
 def test_bodies_are_programs():
     body = Program(1, (call("aten.mul.Tensor", Value(0), 3),), (Value(1),))
-    inner = call("higher_order.wrap_with_set_grad_enabled", False, body, Value(0))
-    program = Program(1, (inner, call("_operator.getitem", Value(1), 0)), (Value(2),))
-    x = values(1.0).requires_grad_()
-    (y,) = program.run([x])
-    assert y.tolist() == [3]
-    assert not y.requires_grad
+    same = Program(1, (), (Value(0),))
+    branch = call("higher_order.cond", Value(1), body, same, [Value(0)])
+    program = Program(2, (branch, call("_operator.getitem", Value(2), 0)), (Value(3),))
+    for condition, wanted in ((True, [3, 6]), (smelt.tensor(False), [1, 2])):
+        assert program.run([values(1, 2), condition])[0].tolist() == wanted
 
 
 @pytest.mark.parametrize(
@@ -134,7 +133,7 @@ class Function:
 
 
 def arguments() -> Arguments:
-    return Arguments(Function().forward, ((0, [1, {"a": 2}]), {}), [None, None, None])
+    return Arguments(Function().forward, ((0, [1, {"a": 2}]), {}), [TENSOR] * 3)
 
 
 def test_arguments_are_found_by_place_or_name():
@@ -194,7 +193,7 @@ class Original:
 
 def module() -> TorchModule:
     modes = {training: exported(training) for training in (True, False)}
-    taken = Arguments(Original().forward, ((0,), {}), [None])
+    taken = Arguments(Original().forward, ((0,), {}), [TENSOR])
     made = named(TorchModule, "Original")("", True, modes, taken, frozenset())
     made.part = named(Part, "Linear")("3, 2", True)
     made.part.weight = smelt.nn.Parameter(np.arange(6, dtype=np.float32).reshape(2, 3))

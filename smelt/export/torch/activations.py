@@ -8,7 +8,7 @@ from smelt.creation import full
 from smelt.dtypes import bool_
 from smelt.export.torch.program import Rule
 from smelt.functional.layers import dropout
-from smelt.random import rand
+from smelt.random import rand, uniform
 from smelt.tensor import Tensor, activations
 from smelt.tensor.elementary import where
 
@@ -34,6 +34,19 @@ def _log_softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
 
 def _log_sigmoid_forward(x: Tensor) -> tuple[Tensor, Tensor]:
     return activations.log_sigmoid(x), x  # the second is a buffer of the gradient's
+
+
+def _rrelu(
+    x: Tensor,
+    noise: Tensor,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    training: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Below 0 the slope is drawn from lower..upper in training, else their mean; and all slopes."""
+    slope = uniform(lower, upper, x.shape, x.dtype) if training else (lower + upper) / 2
+    slopes = where(x >= 0, 1.0, slope)
+    return x * slopes, slopes if training else noise
 
 
 def _native_dropout(x: Tensor, p: float, train: bool | None = True) -> tuple[Tensor, Tensor]:
@@ -71,6 +84,7 @@ RULES: Final[dict[str, Rule]] = {
     "threshold": activations.threshold,
     "gelu": _gelu,
     "glu": activations.glu,
+    "rrelu_with_noise_functional": _rrelu,
     "softmax": _softmax,
     "_softmax": _softmax,
     "_safe_softmax": _softmax,

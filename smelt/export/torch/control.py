@@ -1,4 +1,4 @@
-"""What stands around operators: lengths, regions without gradients, branches, checks."""
+"""What stands around operators: lengths, branches, checks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from smelt.control.cond import cond
 from smelt.errors import ArgumentError
-from smelt.export.torch.program import Program, Rule, unsupported
+from smelt.export.torch.program import Program, Rule
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import logical_not
-from smelt.tracing.engine import current_engine, set_grad_enabled
+from smelt.tracing.engine import current_engine
 
 # --- lengths --------------------------------------------------------------------------------------
 
@@ -37,23 +37,7 @@ def _value(x: Tensor) -> Any:
     return x.item()
 
 
-# --- regions --------------------------------------------------------------------------------------
-
-
-def _with_gradients(enabled: bool, body: Program, *operands: Any) -> tuple[Any, ...]:
-    with set_grad_enabled(enabled):
-        return tuple(body.run(operands))
-
-
-def _with_autocast(
-    device: str, dtype: Any, enabled: bool, cache_enabled: Any, body: Program, *operands: Any
-) -> tuple[Any, ...]:
-    if enabled:
-        raise unsupported(
-            "Smelt has no autocast: import the module without it, and train with "
-            "precision='bfloat16'"
-        )
-    return tuple(body.run(operands))
+# --- branches -------------------------------------------------------------------------------------
 
 
 def _branch(
@@ -78,8 +62,6 @@ RULES: Final[dict[str, Rule]] = {
     "sym_constrain_range_for_size": _checked,
     "_assert_async": _require,
     "_assert_async.msg": _require,
-    "higher_order.wrap_with_set_grad_enabled": _with_gradients,
-    "higher_order.wrap_with_autocast": _with_autocast,
     "higher_order.cond": _branch,
     "_operator.getitem": operator.getitem,
     "_operator.add": operator.add,

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from smelt import tree
 from smelt.compiler.frontend.builder import Builder
 from smelt.compiler.frontend.signature import flatten_call
 from smelt.errors import ArgumentError, ArgumentTypeError, CompileError, MissingExtra
 from smelt.export.torch.exported import Missing, refuse
 from smelt.export.torch.module import TorchModule, named
-from smelt.export.torch.structure import Arguments
+from smelt.export.torch.structure import TENSOR, Arguments
+from smelt.tensor import Tensor
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -78,7 +80,7 @@ def from_torch(
     if missing:
         raise refuse(type(module).__name__, missing)
 
-    constants = [one.value for one in modes[False].inputs]
+    constants = [one.value if one.kind == "constant" else TENSOR for one in modes[False].inputs]
     arguments = Arguments(module.forward, skeleton_of_arguments(programs[False]), constants)
     kind = named(TorchModule, type(module).__name__)
     root: TorchModule = kind(
@@ -101,11 +103,14 @@ def _exported(
     """Returns the operators that a module calls in a mode."""
     import torch
 
+    from smelt.export.torch.regions import detach_regions
+
     with _mode(module, training):
         try:
             program = torch.export.export(
                 module, inputs, options, dynamic_shapes=shapes, strict=False
             )
+            detach_regions(program)
             return program.run_decompositions(table)
         except Exception as error:  # of any kind: PyTorch raises many
             raise CompileError(
@@ -152,11 +157,20 @@ def _frozen(module: Any) -> frozenset[str]:
 
 def _try(root: TorchModule, inputs: list[Any], options: dict[str, Any]) -> None:
     """Traces a module in both modes, which runs nothing: what Smelt refuses is known now."""
-    call = flatten_call(tuple(inputs), options)
+    leaves, structure = tree.flatten((inputs, options))
+    tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+
+    def called(*traced: Tensor) -> Any:  # numbers stay numbers
+        rest = iter(traced)
+        given = [next(rest) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+        arguments, named = tree.unflatten(structure, given)
+        return root(*arguments, **named)
+
+    call = flatten_call(tuple(tensors), {})
     before = root.training
     try:
         for training in MODES:
             root.train(training)
-            Builder(root, "from_torch").trace(call)
+            Builder(called, "from_torch").trace(call)
     finally:
         root.train(before)

@@ -119,10 +119,8 @@ def _ranges(exported: ExportedProgram) -> dict[str, tuple[float, float]]:
 
 
 def _number(bound: Any) -> float:
-    try:
-        return int(bound)
-    except (TypeError, ValueError, OverflowError):
-        return float("inf")  # of sizes: an infinity of integers
+    """Returns a bound of a size; PyTorch has an infinity of integers."""
+    return int(bound) if bound.is_Integer else float("inf")
 
 
 class _Reader:

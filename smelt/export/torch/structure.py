@@ -11,7 +11,9 @@ from typing import Any
 
 from smelt.errors import ArgumentError
 
-__all__ = ["Arguments", "plain", "rebuilt"]
+__all__ = ["TENSOR", "Arguments", "plain", "rebuilt"]
+
+TENSOR = object()  # stands for a tensor, or a length, of the example
 
 
 class Arguments:
@@ -20,7 +22,7 @@ class Arguments:
     Args:
         forward: the function.
         skeleton: arguments and options, with numbers in the place of leaves.
-        leaves: the leaves of the example.
+        leaves: the leaves of the example, with TENSOR in the place of what is no constant.
     """
 
     def __init__(
@@ -32,8 +34,7 @@ class Arguments:
         self._name = f"{type(getattr(forward, '__self__', None)).__name__}.forward"
         self._signature = inspect.signature(forward)
         self._given = self._bound(skeleton[0], skeleton[1])
-        self._leaves = leaves  # of the example, with None in the place of tensors
-        self.count = len(leaves)
+        self._leaves = leaves
 
     def _bound(self, inputs: tuple[Any, ...], options: Mapping[str, Any]) -> dict[str, Any]:
         return dict(self._signature.bind(*inputs, **options).arguments)
