@@ -287,6 +287,14 @@ def test_products(function):
     assert_agrees(Function(function, 2, 5, 4), numbers(2, 5, 4), numbers(2, 4, 3))
 
 
+def test_sampling_on_a_grid():
+    def sampled(x: Any, grid: Any) -> Any:
+        return nn.functional.grid_sample(x, grid, align_corners=False)
+
+    grid = numbers(2, 3, 4, 2, low=-0.9, high=0.9)
+    assert_agrees(Function(sampled, 2, 3, 5, 6), numbers(2, 3, 5, 6), grid)
+
+
 def test_attention_of_grouped_heads():
     def grouped(x: Any, y: Any) -> Any:
         return nn.functional.scaled_dot_product_attention(x, y, y, enable_gqa=True)
@@ -324,6 +332,7 @@ LAYERS = {
     "Upsample": (nn.Upsample(scale_factor=2), (2, 3, 4, 5)),
     "Upsample bilinear": (nn.Upsample(scale_factor=1.5, mode="bilinear"), (2, 3, 4, 6)),
     "Upsample corners": (nn.Upsample((7, 9), mode="bilinear", align_corners=True), (2, 3, 4, 6)),
+    "Upsample bicubic": (nn.Upsample(scale_factor=2, mode="bicubic"), (2, 3, 4, 5)),
     "Upsample linear": (nn.Upsample(9, mode="linear"), (2, 3, 4)),
     "PixelShuffle": (nn.PixelShuffle(2), (2, 8, 3, 4)),
     "ReflectionPad2d": (nn.ReflectionPad2d((1, 2, 0, 1)), (2, 3, 4, 5)),
@@ -449,6 +458,18 @@ def _without_gradient(x: Any) -> Any:
 @pytest.mark.parametrize("function", CREATION.values(), ids=CREATION)
 def test_creation_and_regions(function):
     assert_agrees(Function(function, 3, 4), numbers(3, 4))
+
+
+def test_a_region_with_gradients_within_one_without():
+    def within(x: Any) -> Any:
+        with torch.no_grad():
+            z = x.exp()
+            with torch.enable_grad():
+                y = x * z
+            z = z + y
+        return y * z
+
+    assert_agrees(Function(within, 3), numbers(3))
 
 
 class Branching(nn.Module):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
 from smelt import dtypes
 from smelt.export.torch.types import tensor_of
@@ -16,6 +15,8 @@ __all__ = ["as_smelt", "as_torch", "named_dimensions"]
 
 def as_torch(value: Any) -> Any:
     """Returns an example, or a tree of them, with tensors of PyTorch's."""
+    import torch
+
     if isinstance(value, Tensor):
         if value.dtype is dtypes.bfloat16:
             return torch.from_numpy(value.float().numpy().copy()).bfloat16()
@@ -27,6 +28,8 @@ def as_torch(value: Any) -> Any:
 
 def as_smelt(value: Any) -> Any:
     """Returns an example, or a tree of them, with tensors of Smelt's."""
+    import torch
+
     return tensor_of(value) if isinstance(value, torch.Tensor) else _mapped(as_smelt, value)
 
 
@@ -40,6 +43,8 @@ def _mapped(function: Any, value: Any) -> Any:
 
 def named_dimensions(shapes: Any) -> Any:
     """Returns dynamic shapes with a dimension of PyTorch's for each name."""
+    import torch
+
     known: dict[str, Any] = {}
 
     def dimension(given: Any) -> Any:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-
-import torch
-from torch.export.graph_signature import InputKind, OutputKind
 
 from smelt.errors import DTypeError
 from smelt.export.torch.exported import Exported, Input, Missing, State
@@ -19,6 +17,7 @@ from smelt.export.torch.types import dtype_of, tensor_of
 from smelt.tensor import Tensor
 
 if TYPE_CHECKING:
+    import torch
     from torch.export import ExportedProgram
     from torch.fx import GraphModule, Node
 
@@ -26,12 +25,15 @@ __all__ = ["read", "skeleton_of_arguments", "table_of_decompositions"]
 
 IGNORED = ("device", "layout", "memory_format", "pin_memory", "non_blocking", "generator")
 FRAME = re.compile(r'^\s*File "(.+)", line (\d+), in ', re.MULTILINE)
-OWN = os.path.join(os.path.dirname(torch.__file__), "")  # the files of PyTorch
+ALSO = ("grid_sampler_2d", "upsample_bicubic2d")  # to be decomposed, though they are core
 
 
 def table_of_decompositions() -> Any:
     """Returns PyTorch's table of decompositions without the operators that have a rule."""
+    import torch
+
     table = torch.export.default_decompositions()
+    table.update(torch._decomp.get_decompositions([getattr(torch.ops.aten, name) for name in ALSO]))
     kept = [op for op in table if _has_rule(op)]
     for op in kept:
         table.pop(op)
@@ -45,6 +47,8 @@ def _has_rule(op: Any) -> bool:
 
 def read(exported: ExportedProgram, missing: list[Missing]) -> Exported:
     """Returns an exported program as Smelt computes it; adds to `missing` what has no rule."""
+    from torch.export.graph_signature import InputKind, OutputKind
+
     reader = _Reader(missing)
     program = reader.program(exported.graph_module)
     signature = exported.graph_signature
@@ -96,6 +100,8 @@ def _skeleton(spec: Any) -> Any:
 
 
 def _input(argument: Any, node: Node) -> Input:
+    import torch
+
     value = node.meta.get("val")
     if isinstance(value, torch.Tensor):
         shape = tuple([_extent(extent) for extent in value.shape])
@@ -154,6 +160,8 @@ class _Reader:
         return Program(len(placeholders), tuple(calls), outputs)
 
     def _attribute(self, module: GraphModule, node: Node) -> Any:
+        import torch
+
         value: Any = module
         for name in node.target.split("."):
             value = getattr(value, name)
@@ -177,6 +185,8 @@ class _Reader:
         return Call(name, rule, arguments, options, (), modules, line)
 
     def _argument(self, given: Any, numbers: dict[Node, Any], node: Node) -> Any:
+        import torch
+
         if isinstance(given, torch.fx.Node):
             return numbers[given]
         if isinstance(given, (tuple, list)):
@@ -237,6 +247,8 @@ def _numbers(tree: Any) -> Iterator[int]:
 
 def _operator(target: Any) -> str:
     """Returns the name of what a node calls: "aten.add.Tensor", "_operator.mul"."""
+    import torch
+
     if isinstance(target, torch._ops.HigherOrderOperator):
         return f"higher_order.{target.name()}"
     if isinstance(target, torch._ops.OperatorBase):
@@ -258,6 +270,14 @@ def _modules(node: Node) -> tuple[str, ...]:
 def _line(node: Node) -> str:
     """Returns `file:line` of the user's code, the innermost that is not PyTorch's own."""
     frames = FRAME.findall(node.meta.get("stack_trace") or "")
-    others = [frame for frame in frames if not frame[0].startswith(OWN)]
+    others = [frame for frame in frames if not frame[0].startswith(_folder())]
     chosen = others or frames
     return ":".join(chosen[-1]) if chosen else ""
+
+
+@functools.cache
+def _folder() -> str:
+    """Returns the folder of PyTorch's own files."""
+    import torch
+
+    return os.path.join(os.path.dirname(torch.__file__), "")

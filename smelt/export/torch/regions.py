@@ -7,44 +7,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
-from smelt.errors import CompileError
-
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
     from torch.fx import GraphModule, Node
 
 __all__ = ["detach_regions"]
 
-DISABLED = torch.ops.higher_order.wrap_with_set_grad_enabled
-
 
 def detach_regions(exported: ExportedProgram) -> None:
     """Detaches what leaves a `torch.no_grad()` of the module, in its graph and those within it.
 
-    Raises:
-        CompileError: a region with gradients within one without.
+    PyTorch writes nested regions one behind the other, so that one without gradients has none with.
     """
+    import torch
+
     for module in exported.graph_module.modules():
         if isinstance(module, torch.fx.GraphModule):
-            is_whole = module is exported.graph_module
-            for name, detached in _detached(module, is_whole).items():
-                if is_whole:
+            for name, detached in _detached(module).items():
+                if module is exported.graph_module:
                     exported.graph_signature.replace_all_uses(name, detached)
             module.recompile()
 
 
-def _detached(module: GraphModule, is_whole: bool) -> dict[str, str]:
+def _detached(module: GraphModule) -> dict[str, str]:
     """Changes a graph; returns by what each result of a region is replaced."""
+    import torch
+
+    disabled = torch.ops.higher_order.wrap_with_set_grad_enabled
     replaced: dict[str, str] = {}
     graph = module.graph
-    for region in graph.find_nodes(op="call_function", target=DISABLED):
+    for region in graph.find_nodes(op="call_function", target=disabled):
         if region.args[0]:
-            if not is_whole:
-                raise CompileError(
-                    "from_torch: the module enables gradients within torch.no_grad(); leave one out"
-                )
             continue
         for result in list(region.users):
             with graph.inserting_after(result):
