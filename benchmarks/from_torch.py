@@ -91,7 +91,8 @@ def main() -> None:
     if given.one:
         print(json.dumps(measure(given.one)))
         return
-    environment = {**os.environ, "SMELT_THREADS": given.threads, "PYTHONPATH": root}
+    paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "SMELT_THREADS": given.threads, "PYTHONPATH": paths}
     listed = "from tests.export.torch_zoo import ZOO; print(*ZOO, sep='\\n')"
     names = (
         given.models

@@ -20,20 +20,24 @@ from smelt.export.torch.examples import as_smelt
 
 @dataclass(frozen=True)
 class Example:
-    """A model, and what it is called with."""
+    """A model, and what it is called with.
+
+    Errors of outputs are relative to the largest number of each, or to `least` if that is larger.
+    """
 
     model: Any
     inputs: tuple[Any, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    least: float = 1.0
 
     def double(self) -> Example:
         """Returns the same in float64, in which a difference is no rounding."""
         inputs = tuple(x.double() if x.is_floating_point() else x for x in self.inputs)
-        return Example(self.model.double(), inputs, self.options)
+        return Example(self.model.double(), inputs, self.options, self.least)
 
 
 class Errors(NamedTuple):
-    """Relative to the largest number: of each output and buffer, or 1; of all gradients."""
+    """Relative to the largest number: of each output and buffer, of all gradients."""
 
     evaluated: float
     trained: float
@@ -99,7 +103,10 @@ def vision(name: str, size: int = 64, **settings: Any) -> Callable[[], Example]:
         from torchvision import models
 
         model = getattr(models, name)(num_classes=10, **settings)
-        return Example(model, (torch.randn(4, 3, size, size),))
+        for parameter in model.parameters():
+            if not parameter.any() and parameter.ndim > 1:  # a last layer that begins with zeros
+                torch.nn.init.normal_(parameter, std=0.1)
+        return Example(model, (torch.randn(4, 3, size, size),), least=0.0)
 
     return make
 
@@ -225,7 +232,7 @@ def distance(found: list[Any], wanted: list[Any], least: float = 1.0) -> float:
         largest = max(least, float(np.max(np.abs(b), where=np.isfinite(b), initial=0.0)))
         with np.errstate(invalid="ignore"):
             difference = np.where(same, 0.0, np.abs(a - b))
-        worst = max(worst, float(difference.max(initial=0.0)) / largest)
+        worst = max(worst, float(difference.max(initial=0.0)) / (largest or 1.0))
     return worst
 
 
@@ -260,7 +267,7 @@ def compare(example: Example, compiled: bool = False, **settings: Any) -> tuple[
             return floats_of(ours(*given, **named))
 
     found = (smelt.compile(evaluate) if compiled else evaluate)()
-    evaluated = distance(found, expected)
+    evaluated = distance(found, expected, example.least)
 
     model.train(), ours.train()
     names = [name for name, one in model.named_parameters() if one.requires_grad]
@@ -276,7 +283,7 @@ def compare(example: Example, compiled: bool = False, **settings: Any) -> tuple[
         return outputs, [parameters[name].grad for name in names]
 
     outputs, gradients = (smelt.compile(train) if compiled else train)()
-    trained = distance(outputs, expected)
+    trained = distance(outputs, expected, example.least)
     parameters = dict(model.named_parameters())
     pairs = [
         (found, parameters[name].grad)
