@@ -1,5 +1,5 @@
 """Export: weights and checkpoints as files, steps as C and object code, inference as ONNX or with
-integers; and ONNX back.
+integers; and modules from ONNX and from PyTorch.
 """
 
 from smelt.export.c_files import CExport, to_c
@@ -9,6 +9,7 @@ from smelt.export.object_files import ObjectExport, to_object
 from smelt.export.onnx import OnnxExport, OnnxModule, load_onnx, save_onnx
 from smelt.export.quantization import QuantizationReport, QuantizedModule, quantize
 from smelt.export.safetensors import load_file, read_metadata, save_file
+from smelt.export.torch import TorchModule, from_torch
 from smelt.tensor.checked import checked_names as _checked_names
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "OnnxModule",
     "QuantizationReport",
     "QuantizedModule",
+    "TorchModule",
+    "from_torch",
     "load",
     "load_file",
     "load_onnx",
