@@ -99,7 +99,7 @@ def test_a_flag_is_true_or_false(name: str) -> None:
         (lambda: nn.LeakyReLU("x"), "LeakyReLU: negative_slope must be a number"),
         (lambda: optim.SGD([nn.Parameter(smelt.ones(1))], dampening="0"), "SGD: dampening must be"),
         (lambda: nn.ReLU().train("no"), "ReLU.train: mode must be True or False, got 'no'"),
-        (lambda: smelt.ones(2, 2).sum(0, 1), "keepdim must be .*; several axes are one tuple"),
+        (lambda: smelt.ones(2, 2).sum(0, 1), "keepdim must be .*; give several axes as one tuple"),
         (lambda: smelt.set_grad_enabled("no"), "set_grad_enabled: give True or False"),
     ],
 )

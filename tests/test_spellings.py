@@ -147,7 +147,7 @@ def test_a_step_with_a_closure() -> None:
     with smelt.no_grad():
         assert optimizer.step(closure).item() == 1
     assert weight.item() == 0
-    with pytest.raises(ArgumentTypeError, match="closure is a function"):
+    with pytest.raises(ArgumentTypeError, match="closure must be a function"):
         optimizer.step(1.0)
 
 

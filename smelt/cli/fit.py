@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,16 +15,23 @@ import numpy as np
 
 from smelt import plot
 from smelt.atomic import write_bytes
+from smelt.cli.csv_options import keep_options, takes_csv_options
 from smelt.cli.shell import predict_command
 from smelt.cli.tables import naming, read_table, written_as
 from smelt.data import Table
 from smelt.data.column import is_missing
+from smelt.data.preprocessing import KINDS
 from smelt.errors import ArgumentError, DTypeError, FileError
 from smelt.limits import SEEDS, Within
 from smelt.settings import settings
 from smelt.starting import INTERRUPTED
 from smelt.tabular import TabularClassifier, TabularRegressor
-from smelt.tabular.columns import column_kinds
+from smelt.tabular.columns import (
+    LIKE_ROW_NUMBERS,
+    RowNumbersWarning,
+    column_kinds,
+    row_numbers,
+)
 from smelt.tabular.examination import examined, kind_of_task, split_rows, verdicts
 from smelt.train import Callback, new_folder, progress, save_predictions
 from smelt.train.ranks import let_first_rank_speak, own_folder
@@ -34,6 +43,7 @@ Estimator = TabularClassifier | TabularRegressor
 LISTED = 12  # columns whose importance is printed
 
 
+@takes_csv_options
 def fit(
     table: Path,
     /,
@@ -45,13 +55,8 @@ def fit(
     threads: Annotated[int, Within(1)] | None = None,
     task: Literal["classification", "regression"] | None = None,
     exclude: list[str] | None = None,
-    separator: str | None = None,
-    decimal: str | None = None,
-    thousands: str | None = None,
-    encoding: str | None = None,
-    comment: str | None = None,
-    skip_rows: Annotated[int, Within(0)] | None = None,
-    nulls: list[str] | None = None,
+    types: list[str] | None = None,
+    **written: Any,
 ) -> int:
     """Train a model that predicts one column of a table from the others, and evaluate it.
 
@@ -73,40 +78,32 @@ def fit(
         task: what to learn (default: classification of text and of up to 20 different whole
             numbers, else regression)
         exclude: columns to leave out
-        separator: field separator of the CSV file, such as ";" (default: a comma)
-        decimal: decimal mark of the CSV file, "." or ","
-        thousands: thousands separator of the CSV file
-        encoding: encoding of the CSV file, such as latin-1 (default: utf-8)
-        comment: lines of the CSV file that begin with this are skipped, such as "#"
-        skip_rows: number of lines to skip above the header of the CSV file
-        nulls: what else counts as a missing value in the CSV file, such as "?"
+        types: columns whose kind should not be inferred, as NAME=KIND, such as zip=category; a kind
+            is number, category, date, text, presence or ignore
+        **written: how a CSV file is written, as listed in CSV_OPTIONS
     """
     let_first_rank_speak()
-    written = written_as(
-        separator=separator,
-        decimal=decimal,
-        thousands=thousands,
-        encoding=encoding,
-        comment=comment,
-        skip_rows=skip_rows,
-        nulls=nulls,
-    )
+    written = written_as(written)
     rows = read_table(table, written)
     with naming(table):
         rows, chosen = _checked(rows, target, exclude or [], task)
+        kinds = _kinds(types or [], rows, _named(target))
         train, test = (rows.rows(part) for part in split_rows(rows[_named(target)], seed))
     folder = new_folder("runs", table.stem) if out is None else out
     folder = _free(own_folder(folder, resume=False, files=()))
     words = f"{len(rows):,} rows, {len(rows.names) - 1} columns to learn {target!r} from"
     print(f"{table}: {words}, by {chosen}; seed {seed}, run folder {folder}", flush=True)
     kind = TabularClassifier if chosen == "classification" else TabularRegressor
-    model: Estimator = kind(max_epochs=epochs, random_state=seed)
+    model: Estimator = kind(types=kinds, max_epochs=epochs, random_state=seed)
     started = time.monotonic()
-    with settings(threads=threads), naming(table):
+    with settings(threads=threads), naming(table), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=RowNumbersWarning)  # `_Columns` says it
         model.fit(
             train, target, run=folder, callbacks=[progress(), _Columns(model, train, len(test))]
         )
         seconds = time.monotonic() - started
+        if written:
+            keep_options(folder, written)
         if model.history_.interrupted:
             print(f"stopped by Ctrl-C; the run folder {folder} has the model as it was then")
             return INTERRUPTED
@@ -115,7 +112,7 @@ def fit(
     report = _report(table, model, train, test, chosen, seconds, found)
     write_bytes(folder / "report.json", f"{json_text('fit', report, indent=2)}\n".encode())
     _draw(folder, model, test, found)
-    for line in _lines(report, folder, table, written):
+    for line in _lines(report, folder, table):
         print(line)
     return 0
 
@@ -123,7 +120,7 @@ def fit(
 def _free(out: Path) -> Path:
     """Returns a folder, if it does not hold a run."""
     if (out / "config.json").exists():
-        raise FileError(f"{out}: holds a run already; choose another folder")
+        raise FileError(f"{out}: holds a run already; give another folder")
     return out
 
 
@@ -138,11 +135,11 @@ def _checked(
     """Returns the rows that have a target, without the excluded columns, and what to learn."""
     if target is None:
         raise ArgumentError(
-            f"say what to predict, by --target COLUMN; there are {', '.join(rows.names)}"
+            f"give the column to predict as --target COLUMN; the table has {', '.join(rows.names)}"
         )
     column = rows[target]
     if target in exclude:
-        raise ArgumentError(f"{target!r} is the target, and cannot be left out")
+        raise ArgumentError(f"{target!r} is the target, and cannot be excluded")
     rows = rows.drop(*exclude)
     _check_finite(rows)
     missing = is_missing(column)
@@ -154,6 +151,26 @@ def _checked(
     chosen = task or kind_of_task(rows[target])
     _check_target(target, rows[target], chosen)
     return rows, chosen
+
+
+def _kinds(given: Sequence[str], rows: Table, target: str) -> dict[str, str]:
+    """Returns what --types says: name -> kind."""
+    kinds = {}
+    for text in given:
+        name, _, kind = text.rpartition("=")
+        if not name or kind not in KINDS:
+            raise ArgumentError(
+                f"--types {text}: write NAME=KIND, such as zip=category; the kinds are "
+                f"{', '.join(KINDS)}"
+            )
+        if name == target:
+            raise ArgumentError(
+                f"--types {text}: {name!r} is the target; --task says whether it is a class or a "
+                "number"
+            )
+        kinds[name] = kind
+    rows.select(*kinds)  # which names what is not there
+    return kinds
 
 
 def _check_finite(rows: Table) -> None:
@@ -170,7 +187,7 @@ def _check_target(target: str, column: Any, task: str) -> None:
     different, is_text = len(np.unique(np.array(column))), isinstance(column, list)
     if different < 2:
         raise ArgumentError(
-            f"the target {target!r} has one value only, {column[0]!r}: there is nothing to learn"
+            f"the target {target!r} has one value only, {column[0]!r}: there is nothing to predict"
         )
     if task == "regression" and is_text:
         raise DTypeError(
@@ -178,15 +195,15 @@ def _check_target(target: str, column: Any, task: str) -> None:
             "numbers; leave out --task regression"
         )
     if task == "classification" and 2 * different > len(column):
-        hint = "; numbers are learned by --task regression"
+        hint = "; --task regression predicts numbers"
         if is_text:
             hint = (
-                f"; it is text, such as {column[0]!r}, and numbers are written without currency "
-                "signs and units, and read by --decimal and --thousands"
+                f"; it is text, such as {column[0]!r}. Numbers must be written without currency "
+                "signs and units; --decimal and --thousands say how they are written"
             )
         raise ArgumentError(
-            f"the target {target!r} has {different} different values in {len(column)} rows, which "
-            f"are no classes{hint}"
+            f"the target {target!r} has {different} different values in {len(column)} rows, too "
+            f"many for classes{hint}"
         )
 
 
@@ -231,10 +248,12 @@ class _Columns(Callback):
         kinds = column_kinds(self.model.preprocessing_, self.rows)
         for line in _aligned([("column", "taken as", ""), *kinds]):
             print(line)
+        for name in row_numbers(self.model.preprocessing_, self.rows):
+            print(f"{name!r} {LIKE_ROW_NUMBERS}: --exclude {shlex.quote(name)} leaves it out")
         members = self.model.design_.members
         print(
-            f"training on {len(self.rows):,} rows, {members} networks, each holding out another "
-            f"part of them; tested on {self.held_out:,} rows",
+            f"training on {len(self.rows):,} rows, {members} networks, each of which holds out a "
+            f"different part of them; tested on {self.held_out:,} rows",
             flush=True,
         )
 
@@ -270,9 +289,7 @@ def _report(
     }
 
 
-def _lines(
-    report: dict[str, Any], folder: Path, table: Path, written: dict[str, Any]
-) -> Iterator[str]:
+def _lines(report: dict[str, Any], folder: Path, table: Path) -> Iterator[str]:
     """Yields what is printed of a report."""
     training = report["training"]
     yield (
@@ -299,7 +316,7 @@ def _lines(
     shown = report["importance"][:LISTED]
     yield from _aligned([(e["name"], f"{e['mean']:.4g} ± {e['deviation']:.2g}") for e in shown])
     yield f"run folder  {folder}"
-    yield f"try         {predict_command(folder, table, written)}"
+    yield f"try         {predict_command(folder, table)}"
 
 
 def _draw(folder: Path, model: Estimator, test: Table, found: dict[str, Any]) -> None:

@@ -78,7 +78,9 @@ def _lacking(name: str, summary: str, members: Sequence[str]) -> Command:
     """Returns what a word does for itself: it says which may follow."""
 
     def lacking() -> int:
-        raise ArgumentError(f"{name}: say which command, of {', '.join(members)}; or --help")
+        raise ArgumentError(
+            f"{name}: give one of the commands {', '.join(members)}; --help explains them"
+        )
 
     lacking.__doc__ = summary
     return lacking
@@ -152,7 +154,7 @@ def _number(limits: Within, kind: Callable[[str], float], text: str) -> float:
 def _path(text: str) -> Path:
     """Returns the path that an argument says; the shell leaves the ~ of --out=~/runs as it is."""
     if not text:
-        raise ValueError("an empty path; write . for the present folder")
+        raise ValueError("an empty path; write . for the current folder")
     try:
         return Path(text).expanduser()
     except RuntimeError:
@@ -187,11 +189,11 @@ def _unused(app: App, chain: list[str], tokens: list[str]) -> str:
     first, here = tokens[0], _below(app, chain)
     members = _members(here)
     if first in members:
-        return f"leave out {first}, or the options before it: they do not go together"
+        return f"{first} cannot be combined with the options before it; leave out one or the other"
     if members:
         return f"{first!r} is unknown; there are {', '.join(members)}"
     fits = "" if first.startswith("-") else _suiting(here, first)
-    return f"{' '.join(tokens)}: nothing takes {'this' if len(tokens) == 1 else 'these'}{fits}"
+    return f"{' '.join(tokens)}: unexpected argument{'s' * (len(tokens) != 1)}{fits}"
 
 
 def _unknown_option(app: App, chain: list[str], option: str) -> str:
@@ -202,7 +204,7 @@ def _unknown_option(app: App, chain: list[str], option: str) -> str:
         return f"{option} does not go with {chain[-1]}; write {written}"
     if members := _members(_below(app, chain)):
         written = " ".join([called, *chain, members[0], option])
-        return f"{option} is unknown; an option of {members[0]} stands behind its name: {written}"
+        return f"{option} is unknown; the options of {members[0]} come after its name: {written}"
     return ""
 
 

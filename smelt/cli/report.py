@@ -61,7 +61,7 @@ def runs(folder: Path = Path("runs"), /) -> int:
 
 def _checked(page: Path) -> Path:
     if page.suffix.lower() not in (".html", ".htm"):
-        raise ArgumentError(f"{page}: the page is a file whose name ends with .html")
+        raise ArgumentError(f"{page}: the page must be a file whose name ends with .html")
     return page
 
 

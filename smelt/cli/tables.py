@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from smelt.atomic import read_bytes, write_bytes
+from smelt.cli.csv_options import CSV_OPTIONS, flag
 from smelt.data import Table, read_csv, read_parquet
 from smelt.data.gaps import library
 from smelt.errors import ArgumentError, FileError, SmeltError
@@ -22,11 +23,7 @@ ENDINGS = (".csv", ".tsv", ".parquet")
 TAB = "\t"  # what separates the fields of a .tsv file
 
 
-# how a CSV file is written, by the options of the commands; the names are those of `read_csv`
-OPTIONS = ("separator", "decimal", "thousands", "encoding", "comment", "skip_rows", "nulls")
-
-
-def written_as(**options: Any) -> dict[str, Any]:
+def written_as(options: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the format of a CSV file, for `read_table`; options that are None are left out."""
     return {name: value for name, value in options.items() if value is not None}
 
@@ -40,7 +37,7 @@ def ending_of(path: Path) -> str:
     ending = path.suffix.lower()
     if ending not in ENDINGS:
         raise ArgumentError(
-            f"{path}: a table is a file whose name ends with {' or '.join(ENDINGS)}"
+            f"{path}: this is not a table; give a file whose name ends with {' or '.join(ENDINGS)}"
         )
     return ending
 
@@ -60,19 +57,15 @@ def read_table(path: Path, written: Mapping[str, Any]) -> Table:
     """
     if ending_of(path) != ".parquet":
         with in_words_of_commands():
-            table = read_csv(path, missing="keep", **_with_separator(path, written))
+            table = read_csv(path, missing="keep", **written)
     elif written:
-        raise ArgumentError(f"{path}: leave out --{_flag(next(iter(written)))}, of CSV files")
+        option = flag(next(iter(written)))
+        raise ArgumentError(f"{path}: {option} is for CSV files; leave it out for a Parquet file")
     else:
         table = read_parquet(path, missing="keep")
     if not len(table):
         raise ArgumentError(f"{path}: the table has no rows")
     return table
-
-
-def _with_separator(path: Path, written: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the format of a file; the name of a .tsv file says that tabs separate its fields."""
-    return {"separator": TAB, **written} if ending_of(path) == ".tsv" else dict(written)
 
 
 @contextmanager
@@ -99,16 +92,12 @@ def _by_options(message: str) -> str:
     """Returns a message with options in the place of arguments: `separator=';'` is --separator ';'
     and `read_csv(nulls=['?'])` is --nulls '?'.
     """
-    names = "|".join(OPTIONS)
+    names = "|".join(CSV_OPTIONS)
     listed = re.sub(rf"read_csv\((({names})=\[.*?\])\)", r"\1", message)
     listed = re.sub(rf"\b({names})=\[(.*?)\]", lambda m: f"{m[1]}={m[2].replace(',', '')}", listed)
-    return re.sub(rf"\b({names})=", lambda m: f"--{_flag(m[1])} ", listed).replace(
+    return re.sub(rf"\b({names})=", lambda m: f"{flag(m[1])} ", listed).replace(
         "give names=[...]", "rename one in the file"
     )
-
-
-def _flag(name: str) -> str:
-    return name.replace("_", "-")
 
 
 def write_beside(
@@ -155,7 +144,7 @@ def _frame(
         return polars.read_parquet(BytesIO(read_bytes(source)))
     if keeps_text:
         types = dict.fromkeys(table.names, str)
-        lines = {**_with_separator(source, written), "nulls": False}  # "NA" is written as it was
+        lines = {**written, "nulls": False}  # "NA" is written as it was
         table = read_csv(source, types=types, missing="keep", **lines)
     columns = {name: table[name] for name in table.names}
     text = dict.fromkeys(table.text, polars.String)

@@ -43,7 +43,7 @@ def resume(*, resume: Path | None = None, data: Path | None = None, threads: Thr
             are cores)
     """
     if resume is None:
-        raise ArgumentError(f"train: say what to train ({', '.join(RECIPES)}), or --resume RUN")
+        raise ArgumentError(f"train: give a recipe ({', '.join(RECIPES)}), or --resume RUN")
     let_first_rank_speak()
     resume = own_folder(resume, resume=True, files=FILES)
     config = read_config(resume)
@@ -52,7 +52,7 @@ def resume(*, resume: Path | None = None, data: Path | None = None, threads: Thr
         raise FileError(f"{resume}: holds no run of smelt train")
     if data is not None:
         if PLACE not in _settings(RECIPES[recipe]):
-            raise ArgumentError(f"train --resume: {recipe} reads no data from elsewhere")
+            raise ArgumentError(f"train --resume: the recipe {recipe} has no option --data")
         config[PLACE] = data
     return _train(recipe, resume, threads, config, goes_on=True)
 
@@ -87,7 +87,7 @@ def _report(result: Result, folder: Path, imported: float) -> Iterator[str]:
         count = len(history.epochs)
         kept = f"{count} finished epoch{'' if count == 1 else 's'}"
         yield f"stopped by Ctrl-C; the run folder has the model after {kept}"
-        yield f"go on by: {resume_command(folder)}"
+        yield f"resume by: {resume_command(folder)}"
     figures = {_words(name): _shown(value) for name, value in result.figures.items()}
     facts = {
         **figures,

@@ -46,7 +46,7 @@ def read_npz(
     except DAMAGED as error:
         raise FileError(f"{called}: cannot be read as a NumPy archive ({error})") from None
     if isinstance(archive, np.ndarray):
-        raise FileError(f"{called}: is one array and no archive; numpy.load reads it")
+        raise FileError(f"{called}: is a single array, not an archive; read it by numpy.load")
     with archive:
         chosen = _checked_names(called, archive.files, names)
         return {name: _array(called, archive, name) for name in chosen}
@@ -106,7 +106,7 @@ def _array(called: str, archive: Any, name: str) -> np.ndarray:
         reason = "it holds Python objects" if "pickle" in str(error) else error
         raise FileError(f"{called}: array {name!r} cannot be read ({reason})") from None
     if not isinstance(array, np.ndarray):
-        raise FileError(f"{called}: {name!r} is no array")
+        raise FileError(f"{called}: {name!r} is not an array")
     return array
 
 

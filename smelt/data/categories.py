@@ -31,9 +31,9 @@ class Encoder(FittedTransform):
 
     def __init__(self, categories: Any, handle_unknown: str, known: Sequence[str]) -> None:
         if handle_unknown not in known:
-            choices = " and ".join(f'"{choice}"' for choice in known)
+            choices = " or ".join(f'"{choice}"' for choice in known)
             raise ArgumentError(
-                f"{self._name}: handle_unknown={handle_unknown!r}; there are {choices}"
+                f"{self._name}: handle_unknown={handle_unknown!r} must be {choices}"
             )
         self.categories = categories
         self.handle_unknown = handle_unknown
@@ -60,12 +60,12 @@ class Encoder(FittedTransform):
         columns = self._columns_to_fit(x)
         for column, where in zip(columns.values, self._called(columns), strict=True):
             if is_missing(column).any():
-                raise ArgumentError(f"{self._name}: {where} lacks values; fill them in first")
+                raise ArgumentError(f"{self._name}: {where} has missing values; fill them in first")
         given = self._given()
         if given is not None and len(given) != len(columns.values):
             raise ShapeError(
-                f"{self._name}: categories of {len(given)} columns, and {len(columns.values)} "
-                "to fit to"
+                f"{self._name}: categories are given for {len(given)} columns, but the data have "
+                f"{len(columns.values)}"
             )
         self.categories_ = [_found(column) for column in columns.values] if given is None else given
         if given is not None and self.handle_unknown == "error":
@@ -96,7 +96,7 @@ class Encoder(FittedTransform):
         if not isinstance(categories, (list, tuple)) or not all(
             isinstance(column, (list, tuple)) for column in categories
         ):
-            raise StateError(f"{self._name}: categories are a list for each column")
+            raise StateError(f"{self._name}: categories must be a list for each column")
         self._restore_columns(state_dict, len(categories))
         self.categories_ = [list(column) for column in categories]
         return self
@@ -106,7 +106,8 @@ class Encoder(FittedTransform):
         if self.categories is None or isinstance(self.categories, str):
             if self.categories not in (None, "auto"):
                 raise ArgumentError(
-                    f'{self._name}: categories={self.categories!r}; "auto" or lists'
+                    f'{self._name}: categories={self.categories!r} must be "auto" or a list '
+                    "for each column"
                 )
             return None
         listed = list(self.categories)
@@ -114,7 +115,7 @@ class Encoder(FittedTransform):
         columns = [_listed(column) for column in listed] if nested else [_listed(listed)]
         for column in columns:
             if len(set(column)) < len(column):
-                raise ArgumentError(f"{self._name}: a category stands twice among {column}")
+                raise ArgumentError(f"{self._name}: a category occurs twice in {column}")
         return columns
 
     def _called(self, columns: Columns) -> list[str]:
@@ -135,7 +136,7 @@ class Encoder(FittedTransform):
             if self.handle_unknown == "error" and (found == UNKNOWN).any():
                 row = int(np.argmax(found == UNKNOWN))
                 raise ArgumentError(
-                    f"{self._name}: {values[row]!r} in row {row} of {where} is none of {known}"
+                    f"{self._name}: {values[row]!r} in row {row} of {where} is not one of {known}"
                 )
             places.append(found)
         return places
@@ -144,7 +145,9 @@ class Encoder(FittedTransform):
         """Returns the categories of places (n, columns): None, or nan, of -1."""
         assert self.categories_ is not None
         if places.ndim != 2 or places.shape[1] != len(self.categories_):
-            raise ShapeError(f"{self._name}: {places.shape} are not places in its columns")
+            raise ShapeError(
+                f"{self._name}: indices {places.shape} must be (n, {len(self.categories_)})"
+            )
         columns = [
             self._values(known, places[:, n].tolist()) for n, known in enumerate(self.categories_)
         ]
@@ -154,7 +157,7 @@ class Encoder(FittedTransform):
     def _values(self, known: list[Any], places: list[int]) -> Column:
         for row, place in enumerate(places):
             if not UNKNOWN <= place < len(known):
-                raise BoundsError(f"{self._name}: {place} in row {row} is no place of {known}")
+                raise BoundsError(f"{self._name}: {place} in row {row} is not an index of {known}")
         text = any(isinstance(category, str) for category in known)
         nothing = None if text else np.nan
         values: Any = [nothing if place == UNKNOWN else known[place] for place in places]
@@ -333,7 +336,10 @@ class OrdinalEncoder(Encoder):
     def _require_free(self, value: int) -> None:
         assert self.categories_ is not None
         if any(0 <= value < len(known) for known in self.categories_):
-            raise ArgumentError(f"OrdinalEncoder: unknown_value={value} is the place of a category")
+            raise ArgumentError(
+                f"OrdinalEncoder: unknown_value={value} is the index of a category; give another "
+                "number, such as -1"
+            )
 
 
 def _found(column: Column) -> list[Any]:

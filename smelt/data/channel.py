@@ -47,7 +47,7 @@ class Channel(Generic[Value]):
 
     def __init__(self, capacity: int = 16) -> None:
         if not isinstance(capacity, int) or capacity < 1:
-            raise ArgumentError(f"Channel: capacity={capacity!r}; it holds at least 1 value")
+            raise ArgumentError(f"Channel: capacity={capacity!r} must be at least 1")
         self.capacity = capacity
         self._values: deque[Value] = deque()
         self._closed = False

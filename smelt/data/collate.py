@@ -14,8 +14,8 @@ from smelt.tensor import Tensor, as_tensor
 
 __all__ = ["collate"]
 
-TEXT = "a Vocabulary makes numbers of texts; else say by collate_fn what a batch is"
-HINT = "make numbers of it, or say by collate_fn what a batch is"
+TEXT = "data.Vocabulary converts texts to numbers; or make the batch in collate_fn"
+HINT = "convert it to numbers, or make the batch in collate_fn"
 
 
 def collate(samples: Sequence[Any], indices: Sequence[int] | np.ndarray, path: str = "") -> Any:
@@ -56,16 +56,17 @@ def _check_shapes(tensors: list[Tensor], indices: Sequence[int] | np.ndarray, pa
     for tensor, index in zip(tensors, indices, strict=True):
         if tensor.shape != wanted:
             raise ShapeError(
-                f"a batch needs samples of one shape: sample {index}{path} is {tensor.shape}, and "
-                f"sample {indices[0]}{path} {wanted}; give pictures one size (transforms.Resize), "
-                "pad sequences in collate_fn (nn.utils.rnn.pad_sequence), or take batch_size=1"
+                f"the samples of a batch must have the same shape: sample {index}{path} is "
+                f"{tensor.shape}, and sample {indices[0]}{path} {wanted}; give pictures one size "
+                "(transforms.Resize), pad sequences in collate_fn (nn.utils.rnn.pad_sequence), or "
+                "take batch_size=1"
             )
 
 
 def _leaf(sample: Any, index: int, path: str) -> Tensor:
     if hasattr(sample, "columns"):
         raise DTypeError(
-            f"sample {index}{path} is a {type(sample).__name__}, a batch by itself: write "
+            f"sample {index}{path} is a {type(sample).__name__}, which is a batch already: write "
             "DataLoader(..., batch_size=None, collate_fn=lambda table: table.tensor(...))"
         )
     try:
@@ -73,7 +74,7 @@ def _leaf(sample: Any, index: int, path: str) -> Tensor:
     except DTypeError:
         kind = type(sample).__name__
         hint = TEXT if isinstance(sample, str) else HINT
-        message = f"sample {index}{path} is no number, array or Tensor but a {kind}; {hint}"
+        message = f"sample {index}{path} is not a number, array or Tensor but a {kind}; {hint}"
         raise DTypeError(message) from None
 
 
@@ -85,8 +86,8 @@ def _check_structure(
     for sample, index in zip(samples, indices, strict=True):
         if (build := _build(sample)) != wanted:
             raise ShapeError(
-                f"sample {index}{path} is {build}, and sample {indices[0]}{path} {wanted}: "
-                "a batch needs samples of one structure"
+                f"sample {index}{path} is {build}, and sample {indices[0]}{path} {wanted}: the "
+                "samples of a batch must have the same structure"
             )
 
 

@@ -50,7 +50,9 @@ def as_column(values: Any, name: str = "") -> Column:
     if reader := READERS.get(library_of(values)):
         return reader(values, name)
     if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
-        raise DTypeError(f"Table: column {name!r} is {values!r}; give a list with a value a row")
+        raise DTypeError(
+            f"Table: column {name!r} is {values!r}; give a list with one value per row"
+        )
     return _of_values(values if isinstance(values, list) else list(values), name)
 
 
@@ -68,7 +70,7 @@ def is_missing(column: Column) -> np.ndarray:
 
 def _of_array(array: np.ndarray, name: str) -> Column:
     if array.ndim != 1:
-        raise ShapeError(f"Table: column {name!r} has the shape {array.shape}, not (n,)")
+        raise ShapeError(f"Table: column {name!r} has the shape {array.shape}, and must have (n,)")
     if array.dtype.kind in "biuf":
         return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
     if array.dtype.kind == "M":
@@ -116,7 +118,7 @@ def _require_numbers(listed: list[Any], absent: list[bool], name: str) -> None:
     if set(kinds) != {"number"} and kinds:
         raise DTypeError(
             f"Table: column {name!r} holds {' and '.join(list(kinds.values())[:2])}; a column "
-            "holds numbers or text or dates, and nothing else beside them"
+            "must hold only numbers, only text, or only dates"
         )
 
 
@@ -137,8 +139,9 @@ def _of_numbers(listed: list[Any], absent: list[bool], present: list[Any], name:
         whole = isinstance(value, (int, np.integer))
         if whole and abs(int(value)) > LARGEST_EXACT and int(float(value)) != int(value):
             raise DTypeError(
-                f"Table: column {name!r}, row {row}: {value} stands in a column that becomes "
-                "float64, which cannot hold it; give the column as text, or fill in what is missing"
+                f"Table: column {name!r}, row {row}: {value} is in a column with missing values, "
+                "which becomes float64 and cannot hold it exactly; give the column as text, or "
+                "fill in what is missing"
             )
     return np.array(
         [np.nan if gone else float(value) for value, gone in zip(listed, absent, strict=True)]
@@ -160,7 +163,7 @@ def _of_dates(listed: list[Any], absent: list[bool]) -> Column:
 
 def _of_pandas(series: Any, name: str) -> Column:
     if series.ndim != 1:
-        raise ShapeError(f"Table: column {name!r} has the shape {series.shape}, not (n,)")
+        raise ShapeError(f"Table: column {name!r} has the shape {series.shape}, and must have (n,)")
     if series.hasnans and getattr(series.dtype, "kind", "O") in "biu":
         return _of_values(series.tolist(), name)  # to_numpy would round large integers
     return _of_array(series.to_numpy(), name)

@@ -49,8 +49,8 @@ class _Progress:
         """Raises in a forked child, where nobody handles anything and locks may stay held."""
         if self.elsewhere:
             raise ChannelClosed(
-                "this was made before the process was forked, and its thread stayed there; make "
-                "another one in the child"
+                "this was made before the process was forked, and its thread is only in the "
+                "parent; make a new one in the child"
             )
 
     def require_success(self) -> None:

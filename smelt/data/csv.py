@@ -56,6 +56,7 @@ def read_csv(
     written = CSVFormat.of("read_csv", options)
     check_columns("read_csv", columns)
     name, content = _content(source)
+    written = written.for_file(name)
     text = b"".join(text_blocks(name, [content], written))
     text, records = regular(name, text, written.between, written.names)
     names, types = records.names or [], written.types or {}
@@ -121,6 +122,8 @@ def _content(source: Any) -> tuple[str, bytes]:
         return name, content.encode() if isinstance(content, str) else content
     path = os.fspath(source)
     if isinstance(path, str) and ("\n" in path or "://" in path[:10]):
-        what = "an address: download it first" if "://" in path[:10] else "text: give text.encode()"
-        raise ArgumentError(f"read_csv: source={path[:60]!r} is no path but {what}")
+        what = (
+            "a URL: download the file first" if "://" in path[:10] else "text: give text.encode()"
+        )
+        raise ArgumentError(f"read_csv: source={path[:60]!r} is not a path but {what}")
     return path, read_bytes(path)

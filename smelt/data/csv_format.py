@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from smelt.data.gaps import Missing, check_missing
 from smelt.errors import ArgumentError, ArgumentTypeError
@@ -17,8 +17,8 @@ __all__ = ["TYPES", "CSVFormat", "documents_format", "takes_format"]
 NULLS = ("NA", "N/A", "NaN", "nan", "null", "NULL")  # how many programs write that a value lacks
 TYPES: Mapping[type, str] = {float: "Float64", int: "Int64", bool: "Boolean", str: "String"}
 ARGUMENTS = """\
-separator: what stands between fields, one character; a comma when None, and what looks as if it
-    were separated by something else is an error.
+separator: what stands between fields, one character. None: a tab in a file whose name ends with
+    .tsv, else a comma; a file that looks as if it had another separator is an error.
 encoding: of the file, such as "latin-1" or "utf-16".
 has_header: whether the first line holds the names of the columns; else they are "column_1",
     "column_2", ..., or `names`. None is True, and refuses a line that holds numbers only, unless
@@ -43,6 +43,8 @@ Called = TypeVar("Called", bound=Callable[..., Any])
 class CSVFormat:
     """The format of a CSV file, and how to read it; ARGUMENTS explains each setting."""
 
+    usual: ClassVar[str] = ","  # what separates fields where no separator is given
+
     separator: str | None = None
     encoding: str = "utf-8"
     has_header: bool | None = None
@@ -63,10 +65,15 @@ class CSVFormat:
         chosen._check_values(function)
         return chosen
 
+    def for_file(self, name: str) -> CSVFormat:
+        """Returns the format of a file of this name, which says what usually separates fields."""
+        settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return _TSVFormat(**settings) if name.lower().endswith(".tsv") else self
+
     @property
     def between(self) -> str:
         """The field separator."""
-        return "," if self.separator is None else self.separator
+        return self.usual if self.separator is None else self.separator
 
     @property
     def null_values(self) -> list[str]:
@@ -105,19 +112,20 @@ class CSVFormat:
             )
         if not is_whole_number(self.skip_rows) or self.skip_rows < 0:
             raise ArgumentError(
-                f"{function}: skip_rows={self.skip_rows!r}; give how many lines stand above"
+                f"{function}: skip_rows={self.skip_rows!r}; give the number of lines above "
+                "the header"
             )
         if self.comment is not None and (not self.comment or set(self.comment) & set('"\r\n')):
             raise ArgumentError(f'{function}: comment={self.comment!r}; give a sign such as "#"')
 
     def _check_values(self, function: str) -> None:
         if self.decimal not in (".", ","):
-            raise ArgumentError(f'{function}: decimal={self.decimal!r}; there are "." and ","')
+            raise ArgumentError(f'{function}: decimal={self.decimal!r} must be "." or ","')
         apart = self.thousands
         if apart is not None and (len(apart) != 1 or apart.isalnum() or apart in self.decimal):
             raise ArgumentError(
                 f"{function}: thousands={apart!r} beside decimal={self.decimal!r}; give another "
-                "character, no digit and no letter"
+                "character that is neither a digit nor a letter"
             )
         if self.names is not None and not _are_texts(self.names):
             raise ArgumentTypeError(f"{function}: names={self.names!r}; give a list of texts")
@@ -130,8 +138,15 @@ class CSVFormat:
         for column, kind in (self.types or {}).items():
             if kind not in TYPES:
                 raise ArgumentError(
-                    f"{function}: types[{column!r}]={kind!r}; there are bool, int, float and str"
+                    f"{function}: types[{column!r}]={kind!r} must be bool, int, float or str"
                 )
+
+
+@dataclass(frozen=True)
+class _TSVFormat(CSVFormat):
+    """The format of a file whose name ends with .tsv."""
+
+    usual: ClassVar[str] = "\t"
 
 
 def _are_texts(given: Any) -> bool:

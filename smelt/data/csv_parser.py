@@ -122,7 +122,7 @@ class Parser:
         found = text.str.contains(number)
         if kind in (self.polars.Float64, self.polars.Int64, self.polars.Int128):
             fits = found | text.is_null()
-            written = f"is no number with decimal={self.written.decimal!r}"
+            written = f"is not a number with decimal={self.written.decimal!r}"
             _require(self.name, text.alias(name), fits, written, first_row)
         elif kind is not None or not found.all():
             if kind is None and not text.str.contains("^(?i:true|false)$").all():
@@ -156,7 +156,7 @@ class Parser:
             if column in self.columns and kind != self.polars.String:
                 text = texts[column]
                 fits = self._typed(text, kind).is_not_null() | text.is_null()
-                _require(self.name, text, fits, f"is no {str(kind).lower()}", first_row)
+                _require(self.name, text, fits, f"cannot be read as {str(kind).lower()}", first_row)
 
     def _typed(self, text: Any, kind: Any) -> Any:
         """Returns texts as values of a type, null what is none."""
@@ -203,7 +203,9 @@ def values_of(
     if series.dtype.is_integer() and lacking:
         floats = series.cast(polars.Float64)
         back = floats.cast(polars.Int64, strict=False)
-        lacks = "stands in a column that lacks values, and so becomes float64, which cannot hold it"
+        lacks = (
+            "is in a column with missing values, which becomes float64 and cannot hold it exactly"
+        )
         _require(
             name, series, (back == series).fill_null(False) | series.is_null(), lacks, first_row
         )
@@ -217,6 +219,6 @@ def _require(name: str, series: Any, holds: Any, trouble: str, first_row: int = 
         row = int((~holds).arg_max())
         raise FileError(
             f"{name}: column {series.name!r}, row {row + first_row} (the first below the header "
-            f"is 0): {series[row]} {trouble}; read the column as text or rounded, by "
+            f"is 0): {series[row]} {trouble}; read the column as text, or as rounded numbers, by "
             f"types={{{series.name!r}: str}} or float, or fill in or drop what is missing"
         )

@@ -119,7 +119,7 @@ class CSVRecords:
             line = block[begin : int(ends[bad])].strip(b"\r\n")
             raise FileError(
                 f"{self.name}: row {self.rows + bad - header} (the first below the header is 0), "
-                f"{shown(line)}, has {counts[bad] + 1} fields, and the header has {width + 1}"
+                f"{shown(line)}, has {counts[bad] + 1} fields, but the header has {width + 1}"
                 + self._reason(line, width)
             )
         self.rows += len(ends) - header
@@ -130,7 +130,7 @@ class CSVRecords:
         if self._given is not None:
             if len(self._given) != len(names):
                 raise FileError(
-                    f"{self.name}: has {len(names)} columns, and names has {len(self._given)}"
+                    f"{self.name}: has {len(names)} columns, but names= has {len(self._given)}"
                 )
             names = self._given
         if twice := {name for name in names if names.count(name) > 1}:
@@ -144,13 +144,13 @@ class CSVRecords:
         if line[:1] in (b"#", b"%"):
             return f"; leave out comments by comment={line[:1].decode()!r}"
         if not width:
-            return "; where lines stand above the header, skip_rows=n leaves them out"
+            return "; if there are lines above the header, skip_rows=n leaves them out"
         near = [sign for sign in (b";", b"\t", b"|") if line.count(sign) and sign in self.header]
         if near and self.separator not in near:
             return f"; fields may be separated by {near[0].decode()!r}: give separator="
         if line.count(self.separator) < width:
             return "; a field that is left empty wants its separator, too"
-        return "; quote fields that hold the separator"
+        return "; quote fields that contain the separator"
 
     def _rewritten(self, block: bytes, last: bool) -> tuple[bytes, int]:
         """Returns the records of a block whose quotes are irregular, with regular ones."""

@@ -63,6 +63,7 @@ class CSVDataset(IterableDataset):
         if batch_size < 1:
             raise ArgumentError(f"CSVDataset: batch_size={batch_size}; a Table has at least 1 row")
         self.path: str = os.fspath(path)
+        self.written = self.written.for_file(self.path)
         self.batch_size = batch_size
         self.columns: list[str] | None = None if columns is None else list(columns)
         self.missing: str | Mapping[str, str | float | int] = self.written.missing

@@ -14,7 +14,7 @@ __all__ = ["text_blocks"]
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-SEPARATORS = (b";", b"\t", b"|")  # others than the comma, by which files are separated
+SEPARATORS = {b",": "comma", b"\t": "tab", b";": "semicolon", b"|": "bar"}
 OTHERS = {  # how files of another kind begin, and what to do with them
     b"\x1f\x8b": "compressed by gzip; give its contents, gzip.open(path).read()",
     b"BZh": "compressed by bzip2; give its contents, bz2.open(path).read()",
@@ -28,8 +28,8 @@ OTHERS = {  # how files of another kind begin, and what to do with them
     b"\x93NUMPY": "an array of NumPy; write as_table(numpy.load(path))",
     b'[{"': "JSON; write as_table(pandas.read_json(path)), or of polars",
     b'{"': "JSON; write as_table(pandas.read_json(path, lines=True)), or of polars",
-    b"<!DOCTYPE": "a page of the web; was it downloaded from the right place?",
-    b"<html": "a page of the web; was it downloaded from the right place?",
+    b"<!DOCTYPE": "a web page; was it downloaded from the right place?",
+    b"<html": "a web page; was it downloaded from the right place?",
 }
 LOOKED_AT = 1 << 16  # bytes that show how a file is written
 LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -135,7 +135,7 @@ def _look(name: str, block: bytes, written: CSVFormat) -> None:
     """Raises where the first lines are in another encoding or separated by something else."""
     for begin, kind in OTHERS.items():
         if block.startswith(begin):
-            raise FileError(f"{name}: is no CSV file but {kind}")
+            raise FileError(f"{name}: is not a CSV file but {kind}")
     if block.startswith(UTF_16):
         raise FileError(
             f'{name}: begins with the mark of UTF-16; give encoding="utf-16", or save it as UTF-8'
@@ -148,15 +148,17 @@ def _look(name: str, block: bytes, written: CSVFormat) -> None:
             )
     _refuse_numbers(name, block, written)
     lines = [line for line in LINE_END.split(block[:LOOKED_AT], 10) if line][:2]
-    if written.separator is not None or len(lines) < 2 or b"," in lines[0]:
+    usual = written.usual.encode()
+    if written.separator is not None or len(lines) < 2 or usual in lines[0]:
         return
     for sign in SEPARATORS:
         if 0 < lines[0].count(sign) == lines[1].count(sign):
-            comma = " and decimal=','" if b"," in lines[1] and written.decimal == "." else ""
+            local = sign != b"," and b"," in lines[1] and written.decimal == "."
+            comma = " and decimal=','" if local else ""
             raise FileError(
-                f"{name}: the first line, {shown(lines[0])}, has no comma, and looks separated by "
-                f"{sign.decode()!r}; give separator={sign.decode()!r}{comma} (separator=',' if it "
-                "is one column)"
+                f"{name}: the first line, {shown(lines[0])}, has no {SEPARATORS[usual]}, and looks "
+                f"separated by {sign.decode()!r}; give separator={sign.decode()!r}{comma} "
+                f"(separator={written.usual!r} if it is one column)"
             )
 
 
@@ -169,9 +171,8 @@ def _refuse_numbers(name: str, block: bytes, written: CSVFormat) -> None:
     counted = [[b"%d" % number for number in range(n, len(fields) + n)] for n in (0, 1)]
     if written.has_header is None and fields not in counted and all(map(_is_number, fields)):
         raise FileError(
-            f"{name}: the first line, {shown(line)}, holds numbers only; give has_header=False "
-            "where it is no header (names=[...] then names the columns), and has_header=True "
-            "where it is one"
+            f"{name}: the first line, {shown(line)}, holds numbers only; give has_header=False if "
+            "it is not a header (names=[...] then names the columns), or has_header=True if it is"
         )
 
 

@@ -126,21 +126,22 @@ def as_dataset(given: Samples) -> Dataset:
     if isinstance(given, Dataset):
         return given
     if isinstance(given, (str, bytes)):
-        raise ArgumentError(f"a {type(given).__name__} is no dataset; give a list of texts")
+        raise ArgumentError(f"a {type(given).__name__} is not a dataset; give a list of texts")
     if isinstance(given, dict) and given and 0 not in given:
         raise ArgumentError(
-            "a dict of other keys than numbers is no dataset; give a TensorDataset of its values"
+            "a dict is a dataset only if its keys are the indices of samples; give a "
+            "TensorDataset of its values"
         )
     if hasattr(given, "columns") or hasattr(given, "select"):
         kind = type(given).__name__
         raise ArgumentError(
-            f"a {kind} is no dataset; write as_table(...).dataset(target), or a TensorDataset of "
-            "its columns"
+            f"a {kind} is not a dataset; write as_table(...).dataset(target), or a TensorDataset "
+            "of its columns"
         )
     lacking = [name for name in ("__len__", "__getitem__") if not hasattr(given, name)]
     if lacking:
         raise ArgumentError(
-            f"a {type(given).__name__} is no dataset: it has no {' and no '.join(lacking)}; "
+            f"a {type(given).__name__} is not a dataset: it has no {' and no '.join(lacking)}; "
             "give a list, a TensorDataset, or an object with both; what can only be iterated over "
             "is an IterableDataset"
         )
@@ -290,9 +291,9 @@ def common_classes(called: str, *given: Any) -> tuple[str, ...]:
         if numbers != wanted:
             places = [getattr(x, "root", type(x).__name__) for x in (first, data)]
             raise ArgumentError(
-                f"{called}: the same number stands for other classes: {places[0]} has "
-                f"{list(wanted)}, and {places[1]} {list(numbers)}; make one with the classes of "
-                "the other, ImageFolder(root, classes=other)"
+                f"{called}: the same class number means different classes: {places[0]} has "
+                f"{list(wanted)}, and {places[1]} {list(numbers)}; make one of them with the "
+                "classes of the other: ImageFolder(root, classes=other)"
             )
     by_number = {number: str(name) for name, number in (numbered[0][1] if numbered else {}).items()}
     return tuple([by_number[number] for number in range(len(by_number)) if number in by_number])
@@ -316,7 +317,7 @@ def _rows(tensor: Tensor, rows: int | np.ndarray) -> Tensor:
 
 def _wrapped_index(index: int, length: int) -> int:
     if not -length <= index < length:
-        raise BoundsError(f"sample {index} of a dataset with {length}")
+        raise BoundsError(f"sample {index} is out of range for a dataset of {length}")
     return index % length
 
 
@@ -324,8 +325,8 @@ def check_lengths(called: str, lengths: Any) -> None:
     """Raises for lengths of parts that are not a list, such as the length of one part."""
     if not isinstance(lengths, (Sequence, np.ndarray)) or isinstance(lengths, str):
         raise ArgumentTypeError(
-            f"{called}: lengths are a list, a length or fraction a part, such as [0.8, 0.2]; got "
-            f"{lengths!r}"
+            f"{called}: lengths must be a list with a length or a fraction for each part, such as "
+            f"[0.8, 0.2], got {lengths!r}"
         )
 
 
@@ -351,7 +352,7 @@ def part_lengths(called: str, lengths: Sequence[int | float], total: int) -> lis
         return counts
     if sum(lengths) != total or any(isinstance(length, float) for length in lengths):
         raise ArgumentError(
-            f"{called}: lengths {list(lengths)} must have the sum {total}, "
-            "or be fractions with the sum 1"
+            f"{called}: lengths {list(lengths)} must add up to {total}, or be fractions that add "
+            "up to 1"
         )
     return [int(length) for length in lengths]

@@ -35,10 +35,10 @@ def written_otherwise(column: Iterable[str | None]) -> str:
     """
     present = [text for text in column if text is not None]
     if all(OTHER_DATE.fullmatch(text) for text in present):
-        return "; they look like dates, which are read where they are written as 2024-12-31"
+        return "; they look like dates, which must be written as 2024-12-31"
     if all(OTHER_NUMBER.fullmatch(text) for text in present):
         return (
-            f"; they look like numbers, such as {present[0]!r}: leave out all signs but the digits"
+            f"; they look like numbers, such as {present[0]!r}: leave out everything but the digits"
         )
     return ""
 
@@ -58,8 +58,8 @@ def numbers_of_dates(name: str, column: Sequence[str | None]) -> list[np.ndarray
         date = _read(text)
         if date is None:
             raise DTypeError(
-                f"Preprocessing: column {name!r} holds {text!r} in row {row}, where dates as in "
-                "ISO 8601 are wanted"
+                f"Preprocessing: column {name!r} holds {text!r} in row {row}, but a date must be "
+                "written as in ISO 8601, such as 2024-12-31"
             )
         days = (date - BEGIN).total_seconds() / DAY
         rows[row] = days, date.timetuple().tm_yday, date.weekday()

@@ -62,7 +62,7 @@ def _chosen(split: str) -> np.ndarray:
         return order[:TRAINING]
     if split == "test":
         return order[TRAINING:]
-    raise ArgumentError(f'load_digits: split={split!r}; there are "train", "test" and "all"')
+    raise ArgumentError(f'load_digits: split={split!r} must be "train", "test" or "all"')
 
 
 def _rows() -> np.ndarray:

@@ -38,7 +38,7 @@ def download(file: SourceFile, path: Path) -> bytes:
     except ImportError:
         raise MissingExtra("fetching data sets", "download") from None
     writable_folder(path.parent)
-    print(f"smelt: fetching {path.name} ({file.size / MEGABYTE:.1f} MB)", file=sys.stderr)
+    print(f"smelt: downloading {path.name} ({file.size / MEGABYTE:.1f} MB)", file=sys.stderr)
     pooch.get_logger().setLevel(logging.ERROR)  # whose lines would stand beside ours
     failures = []
     for url in file.urls:
@@ -57,9 +57,9 @@ def download(file: SourceFile, path: Path) -> bytes:
         else:
             return read_bytes(path)
     raise FileError(
-        f"{path.name} cannot be fetched:{''.join(failures)}\n"
-        f"Without a network, put the file (SHA-256 {file.sha256}) at {path}, "
-        "or name a folder of data sets by SMELT_DATA"
+        f"{path.name} cannot be downloaded:{''.join(failures)}\nWithout a network, put the file "
+        f"(SHA-256 {file.sha256}) at {path}, or name a folder of data sets in the environment "
+        "variable SMELT_DATA"
     )
 
 

@@ -68,18 +68,18 @@ def _read(path: Path, known: SourceFile) -> bytes:
                 f"{path}: there is no such file; name the folder above that of the data set, "
                 f"{dataset.parent.absolute().parent}, not {dataset.parent}"
                 if dataset.parent.absolute().name == dataset.name
-                else f"{path}: there is no such file; put {path.name} into a folder {dataset.name}"
+                else f"{path}: there is no such file; put {path.name} in a folder {dataset.name}"
             ) from None
         raise FileError(
-            f"{path}: there is no such file; it is fetched where no folder of data sets is "
-            "named (by `folder`, on the command line by --data)"
+            f"{path}: there is no such file; it is downloaded if no folder of data sets is given "
+            "(as folder=, or --data on the command line)"
         ) from None
     except OSError as error:
         raise FileError(f"{path}: cannot be read ({error.strerror})") from None
     if (sha256 := hashlib.sha256(content).hexdigest()) != known.sha256:
         raise FileError(
-            f"{path}: is damaged (SHA-256 {sha256}, published {known.sha256}); "
-            "delete it, and it will be fetched again"
+            f"{path}: is damaged (SHA-256 {sha256}, published {known.sha256}); delete it, and it "
+            "will be downloaded again"
         )
     return content
 

@@ -54,12 +54,13 @@ class SimpleImputer(FittedTransform):
             strategy = "mean" if fill_value is None else "constant"
         if strategy not in STRATEGIES:
             raise ArgumentError(
-                f"SimpleImputer: strategy={strategy!r}; there are {', '.join(STRATEGIES)}"
+                f"SimpleImputer: strategy={strategy!r} must be one of {', '.join(STRATEGIES)}"
             )
         if strategy != "constant" and fill_value is not None:
             raise ArgumentError(
-                f"SimpleImputer: strategy={strategy!r} finds a value, and "
-                f'fill_value={fill_value!r} gives one; give one of the two, or strategy="constant"'
+                f"SimpleImputer: strategy={strategy!r} computes the value, so "
+                f"fill_value={fill_value!r} has no effect; leave one out, or give "
+                'strategy="constant"'
             )
         self.strategy = strategy
         self.fill_value = fill_value
@@ -150,7 +151,9 @@ class SimpleImputer(FittedTransform):
             else [text for text in column if text is not None]
         )
         if not len(present):
-            raise ArgumentError(f"{self._name}: {called} holds no value to fill in")
+            raise ArgumentError(
+                f"{self._name}: {called} has no values from which to compute the one to fill in"
+            )
         if self.strategy == "most_frequent":
             return _most_frequent(present)
         if not numbers:

@@ -150,7 +150,7 @@ class FittedTransform(ABC):
     def _require_columns(self, count: int) -> None:
         if count != self.n_features_in_:
             raise ShapeError(
-                f"{self._name}: it was fitted to {self.n_features_in_} columns, and got {count}"
+                f"{self._name}: it was fitted to {self.n_features_in_} columns, but got {count}"
             )
 
     def _names_in(self, input_features: Sequence[str] | None) -> list[str]:
@@ -171,7 +171,7 @@ class FittedTransform(ABC):
     def _restore_columns(self, state_dict: Mapping[str, Any], count: int) -> None:
         names = state_dict.get("columns")
         if names is not None and len(names) != count:
-            raise StateError(f"{self._name}: {len(names)} names of {count} columns")
+            raise StateError(f"{self._name}: {len(names)} names for {count} columns")
         self.feature_names_in_ = None if names is None else [str(name) for name in names]
         self.n_features_in_ = count
 
@@ -190,7 +190,7 @@ def columns_of(x: Any) -> Columns:
         return Columns([as_column(list(x) if isinstance(x, tuple) else x)], None, True)
     if isinstance(x, (list, tuple)):
         if len({len(row) for row in x}) > 1:
-            raise ShapeError("a list of rows needs rows of one length")
+            raise ShapeError("the rows of a list must all have the same length")
         return Columns([as_column(list(column)) for column in zip(*x, strict=True)], None, False)
     table = as_table(x)
     named = not isinstance(x, Tensor) and not (isinstance(x, np.ndarray) and x.dtype.names is None)

@@ -44,8 +44,7 @@ def check_missing(function: str, missing: Missing) -> None:
     """Raises if the setting is unknown."""
     if not isinstance(missing, Mapping) and missing not in ("error", "keep", "drop"):
         raise ArgumentError(
-            f'{function}: missing={missing!r}; there are "error", "keep", "drop", or a dict of '
-            "values"
+            f'{function}: missing={missing!r} must be "error", "keep", "drop" or a dict of values'
         )
 
 
@@ -68,8 +67,8 @@ def filled(frame: Any, missing: Missing, polars: Any) -> Any:
 
 # what a reader says of missing values, behind what else may be done
 SAY = (
-    ", or say missing='keep' (data.Preprocessing and the tabular estimators take them), 'drop', or "
-    "{column: value}"
+    ", or give missing='keep' (which data.Preprocessing and the tabular estimators accept), "
+    "'drop' or {column: value}"
 )
 
 

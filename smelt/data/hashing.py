@@ -36,7 +36,7 @@ class Hashing(FittedTransform):
 
     def __init__(self, n_features: int, alternate_sign: bool) -> None:
         if not isinstance(n_features, int) or n_features < 1:
-            raise ArgumentError(f"{self._name}: n_features={n_features!r}; it is at least 1")
+            raise ArgumentError(f"{self._name}: n_features={n_features!r} must be at least 1")
         self.n_features = n_features
         self.alternate_sign = alternate_sign
         self._places: dict[str, tuple[int, float]] = {}
@@ -105,7 +105,7 @@ class FeatureHasher(Hashing):
         super().__init__(n_features, alternate_sign)
         if input_type not in ("dict", "pair", "string"):
             raise ArgumentError(
-                f'FeatureHasher: input_type={input_type!r}; there are "dict", "pair", "string"'
+                f'FeatureHasher: input_type={input_type!r} must be "dict", "pair" or "string"'
             )
         self.input_type = input_type
 
@@ -175,10 +175,11 @@ class HashingVectorizer(Hashing):
         least, most = ngram_range
         if not 1 <= least <= most:
             raise ArgumentError(
-                f"HashingVectorizer: ngram_range={ngram_range}; give (least, most), from 1 on"
+                f"HashingVectorizer: ngram_range={ngram_range}; give (smallest, largest), "
+                "both at least 1"
             )
         if norm not in ("l1", "l2", None):
-            raise ArgumentError(f'HashingVectorizer: norm={norm!r}; there are "l1", "l2" and None')
+            raise ArgumentError(f'HashingVectorizer: norm={norm!r} must be "l1", "l2" or None')
         self.ngram_range: tuple[int, int] = (least, most)
         self.norm = norm
         self.lowercase = lowercase
@@ -206,7 +207,7 @@ class HashingVectorizer(Hashing):
         if text is None:
             return []
         if not isinstance(text, str):
-            raise DTypeError(f"HashingVectorizer: sample {number} is no text but {text!r}")
+            raise DTypeError(f"HashingVectorizer: sample {number} is not a text but {text!r}")
         words = re.findall(self.token_pattern, text.lower() if self.lowercase else text)
         least, most = self.ngram_range
         return [

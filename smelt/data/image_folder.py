@@ -74,7 +74,9 @@ class ImageFolder(Dataset):
         epoch: int = 0,
     ) -> None:
         if not isinstance(root, (str, os.PathLike)):
-            raise ArgumentTypeError(f"ImageFolder: root is a {type(root).__name__} and no path")
+            raise ArgumentTypeError(
+                f"ImageFolder: root must be a path, got a {type(root).__name__}"
+            )
         self.root: Path = Path(root)
         self.transform = transform
         self.target_transform = target_transform
@@ -85,7 +87,7 @@ class ImageFolder(Dataset):
         folders = [entry.name for entry in _entries(self.root) if _is_folder(entry)]
         if not folders:
             raise FileError(
-                f"{self.root}: holds no folders; the pictures of each class belong into a folder "
+                f"{self.root}: holds no folders; the pictures of each class belong in a folder "
                 "with its name"
             )
         self.classes: list[str] = (
@@ -137,7 +139,7 @@ class ImageFolder(Dataset):
             found = f"{len(others)} other files, such as {others[0]!r}" if others else "no files"
             raise FileError(
                 f"{self.root / name}: holds no pictures ({', '.join(self.extensions)}) but "
-                f"{found}; put some there, remove the folder, or say by `extensions` what they are"
+                f"{found}; put some there, remove the folder, or name their endings by extensions="
             )
         return sorted(paths)
 
@@ -164,7 +166,7 @@ def _agreed(root: Path, folders: Sequence[str], classes: Sequence[str] | ImageFo
         near = difflib.get_close_matches(unknown[0], names, 1)
         hint = f"; is it {near[0]!r}?" if near else "."
         raise ArgumentError(
-            f"{root}: holds the folder {unknown[0]!r}, which is none of the classes{of} "
+            f"{root}: holds the folder {unknown[0]!r}, which is not one of the classes{of} "
             f"({', '.join(names)}){hint} Rename or remove the folder, or give all classes"
         )
     return names

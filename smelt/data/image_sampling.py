@@ -25,7 +25,7 @@ def check_interpolation(called: str, interpolation: str) -> None:
     """Raises if the interpolation is unknown."""
     if interpolation not in INTERPOLATIONS:
         raise ArgumentError(
-            f'{called}: interpolation={interpolation!r}; there are "nearest" and "bilinear"'
+            f'{called}: interpolation={interpolation!r} must be "nearest" or "bilinear"'
         )
 
 

@@ -62,7 +62,7 @@ def read_image(path: str | os.PathLike[str], mode: str = "RGB") -> Tensor:
         MissingExtra: Pillow is not installed.
     """
     if mode not in MODES:
-        raise ArgumentError(f"read_image: mode={mode!r}; there are {', '.join(MODES)}")
+        raise ArgumentError(f"read_image: mode={mode!r} must be one of {', '.join(MODES)}")
 
     def convert(image: Any) -> np.ndarray:
         from PIL import ImageOps
@@ -135,7 +135,8 @@ def _deep(path: str | os.PathLike[str], values: np.ndarray) -> np.ndarray:
     if not 0 <= low <= high <= white:
         raise FileError(
             f"{path}: the gray values go from {low} to {high}, and {values.dtype.name} is read as "
-            f"0 to {white}; read the file by Pillow, numpy.asarray(Image.open(path)), and scale it"
+            f"0 to {white}; read the file with Pillow, numpy.asarray(Image.open(path)), and scale "
+            "it"
         )
     return values.astype(np.float32) / np.float32(white)
 

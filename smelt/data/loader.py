@@ -133,7 +133,7 @@ class DataLoader:
         if not isinstance(source, Sized):
             kind = type(source).__name__
             raise ArgumentTypeError(
-                f"DataLoader: how many batches there are is not known: a {kind} has no __len__"
+                f"DataLoader: the number of batches is not known: a {kind} has no __len__"
             )
         return self._batches(len(source)) if self.batch_sampler is None else len(source)
 
@@ -186,14 +186,14 @@ class DataLoader:
         ordered = self.shuffle or self.sampler is not None
         if self.batch_sampler is not None and (self.batch_size != 1 or ordered or self.drop_last):
             raise ArgumentError(
-                "DataLoader: a batch_sampler says what batch_size, shuffle, sampler and drop_last "
-                "would say; leave these out"
+                "DataLoader: a batch_sampler takes the place of batch_size, shuffle, sampler and "
+                "drop_last; leave these out"
             )
         if isinstance(self.dataset, IterableDataset) and (
             ordered or self.batch_sampler is not None
         ):
             raise ArgumentError(
-                "DataLoader: an IterableDataset has an order of its own; leave out shuffle, "
+                "DataLoader: an IterableDataset determines the order itself; leave out shuffle, "
                 "sampler and batch_sampler"
             )
         if self.batch_size is None and self.drop_last:
@@ -359,7 +359,7 @@ def _until_exhausted(make: Callable[[int], Any]) -> Iterator[Any]:
 def _given(name: str, sampler: Any) -> Iterator[Any]:
     if not isinstance(sampler, Iterable):
         raise ArgumentTypeError(
-            f"DataLoader: {name} is a {type(sampler).__name__}, which gives no indices"
+            f"DataLoader: {name} is a {type(sampler).__name__}, which yields no indices"
         )
     return iter(sampler)
 
@@ -369,7 +369,9 @@ def _indices(given: Any) -> list[int]:
     try:
         return [operator.index(index) for index in given]
     except TypeError as error:
-        raise ArgumentTypeError(f"DataLoader: a sampler gives no indices ({error})") from None
+        raise ArgumentTypeError(
+            f"DataLoader: the sampler does not yield indices ({error})"
+        ) from None
 
 
 def _at_least(name: str, value: float, least: int, why: str) -> None:

@@ -78,7 +78,7 @@ def restored_place(
     for key, value in here.items():
         if there[key] != value:
             raise StateError(
-                f"DataLoader: the state is of a loader with {key}={there[key]}, and this one has "
+                f"DataLoader: the state is of a loader with {key}={there[key]}, but this one has "
                 f"{key}={value}"
             )
     order, ends = (

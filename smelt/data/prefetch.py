@@ -112,7 +112,7 @@ class _Work(Generic[Result]):
         if os.getpid() != self.process:  # where no thread works, and a lock may be held for ever
             raise ChannelClosed(
                 "this loop over a DataLoader began before the process was forked, and its workers "
-                "stayed there; begin a new loop in the child"
+                "are only in the parent; begin a new loop in the child"
             )
         with self.changed:
             if not self.changed.wait_for(
@@ -120,7 +120,7 @@ class _Work(Generic[Result]):
             ):
                 raise WorkerError(
                     f"DataLoader: result {index} (from 0) did not come in {timeout} s; a worker "
-                    "hangs, or needs a longer timeout"
+                    "hangs, or the timeout is too short"
                 )
             if index in self.failures:
                 raise _placed(self.failures.pop(index))

@@ -73,10 +73,12 @@ class Preprocessing(FittedTransform):
         for name, kind in self.types.items():
             if kind not in KINDS:
                 raise ArgumentError(
-                    f"Preprocessing: types[{name!r}]={kind!r}; there are {', '.join(KINDS)}"
+                    f"Preprocessing: types[{name!r}]={kind!r} must be one of {', '.join(KINDS)}"
                 )
         if max_categories < 1:
-            raise ArgumentError(f"Preprocessing: max_categories={max_categories}; at least 1")
+            raise ArgumentError(
+                f"Preprocessing: max_categories={max_categories} must be at least 1"
+            )
         self.max_categories: int = max_categories
         self._hasher = HashingVectorizer(text_features)
         self.types_: dict[str, str] | None = None
@@ -120,7 +122,7 @@ class Preprocessing(FittedTransform):
         self.feature_names_in_: list[str] | None = table.names
         self.n_features_in_: int | None = len(table.names)
         if set(self.types_.values()) <= {"ignore"}:
-            raise ArgumentError(f"Preprocessing: no column is left: {self.reasons_}")
+            raise ArgumentError(f"Preprocessing: no column is left to learn from: {self.reasons_}")
         self.categories_ = {
             name: sorted({text for text in _texts(table[name]) if text is not None})
             for name in self._of_kind("category")
@@ -342,8 +344,8 @@ def _numbers_of(name: str, column: Column) -> np.ndarray:
         if missing.all():
             return np.full(len(column), np.nan)
         raise DTypeError(
-            f"Preprocessing: column {name!r} {text_found(column)}, where numbers are wanted"
-            f"{setting_for(column)}"
+            f"Preprocessing: column {name!r} {text_found(column)}, but must hold "
+            f"numbers{setting_for(column)}"
         )
     if np.isinf(column).any():
         row = int(np.argmax(np.isinf(column)))

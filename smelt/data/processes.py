@@ -38,7 +38,9 @@ def context_of(given: Any) -> Any:
     known = multiprocessing.get_all_start_methods()
     if given not in known:
         listed = ", ".join(f'"{name}"' for name in known)
-        raise ArgumentError(f"DataLoader: multiprocessing_context={given!r}; there are {listed}")
+        raise ArgumentError(
+            f"DataLoader: multiprocessing_context={given!r} must be one of {listed}"
+        )
     return multiprocessing.get_context(given)
 
 

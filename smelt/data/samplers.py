@@ -80,7 +80,8 @@ class RandomSampler(Sampler):
         self.num_samples: int = count if num_samples is None else num_samples
         if self.num_samples > count and not replacement:
             raise ArgumentError(
-                f"RandomSampler: {num_samples} of {count} samples; give replacement=True"
+                f"RandomSampler: num_samples={num_samples} is more than the {count} samples; "
+                "give replacement=True"
             )
         self.data_source = data_source
         self.replacement = replacement
@@ -181,12 +182,12 @@ class DistributedSampler(Sampler):
         rank = get_rank() if rank is None else rank
         if not 0 <= rank < num_replicas:
             raise ArgumentError(
-                f"DistributedSampler: rank={rank} is none of 0 to {num_replicas - 1}"
+                f"DistributedSampler: rank={rank} must lie in 0 to {num_replicas - 1}"
             )
         if not isinstance(dataset, Sized):
             kind = type(dataset).__name__
             raise ArgumentTypeError(
-                f"DistributedSampler: a {kind} is no dataset: it has no __len__"
+                f"DistributedSampler: a {kind} is not a dataset: it has no __len__"
             )
         self.dataset: Sized = dataset
         self.num_replicas: int = num_replicas
@@ -234,10 +235,10 @@ class BatchSampler(Sampler):
 
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
         if batch_size < 1:
-            raise ArgumentError(f"BatchSampler: batch_size={batch_size}; it is at least 1")
+            raise ArgumentError(f"BatchSampler: batch_size={batch_size} must be at least 1")
         if not isinstance(sampler, Iterable):
             raise ArgumentTypeError(
-                f"BatchSampler: sampler is a {type(sampler).__name__}, which gives no indices"
+                f"BatchSampler: sampler is a {type(sampler).__name__}, which yields no indices"
             )
         self.sampler = sampler
         self.batch_size = batch_size
@@ -251,7 +252,9 @@ class BatchSampler(Sampler):
 
     def __len__(self) -> int:
         if not isinstance(self.sampler, Sized):
-            raise ArgumentTypeError("BatchSampler: how many indices the sampler gives is not known")
+            raise ArgumentTypeError(
+                "BatchSampler: the number of indices that the sampler yields is not known"
+            )
         full, remainder = divmod(len(self.sampler), self.batch_size)
         return full + (remainder > 0 and not self.drop_last)
 
@@ -293,7 +296,7 @@ class LengthBatchSampler(Sampler):
     ) -> None:
         for name, value in (("batch_size", batch_size), ("pool", pool)):
             if value < 1:
-                raise ArgumentError(f"LengthBatchSampler: {name}={value}; it is at least 1")
+                raise ArgumentError(f"LengthBatchSampler: {name}={value} must be at least 1")
         self.lengths: np.ndarray = np.asarray(lengths)
         if self.lengths.ndim not in (1, 2):
             raise ShapeError(

@@ -65,9 +65,7 @@ class Scaling(FittedTransform):
 
     def __init__(self, constant: str) -> None:
         if constant not in ("error", "keep"):
-            raise ArgumentError(
-                f'{self._name}: constant={constant!r}; there are "error" and "keep"'
-            )
+            raise ArgumentError(f'{self._name}: constant={constant!r} must be "error" or "keep"')
         self.constant = constant
         self.shift: np.ndarray | None = None
         self.scale: np.ndarray | None = None
@@ -116,7 +114,8 @@ class Scaling(FittedTransform):
         if before is not None:
             if before.mean.shape != known.mean.shape:
                 raise ShapeError(
-                    f"{self._name}: data with {known.mean.size} columns after {before.mean.size}"
+                    f"{self._name}: the data have {known.mean.size} columns, and had "
+                    f"{before.mean.size} before"
                 )
             known = before.with_more(known)
         elif table is not None:
@@ -235,14 +234,14 @@ class Scaling(FittedTransform):
         """Returns the numbers of `x`, or the table of numbers that it is."""
         if isinstance(x, Tensor) or (isinstance(x, np.ndarray) and x.dtype.names is None):
             if isinstance(x, np.ndarray) and x.dtype.kind not in "biuf":
-                raise DTypeError(f"{self._name}: x holds {x.dtype}, and only numbers have a scale")
+                raise DTypeError(f"{self._name}: x holds {x.dtype}, but only numbers can be scaled")
             return x, None
         if isinstance(x, (list, tuple)) or is_column(x):
             return self._numbers(np.asarray(x), names)
         table = as_table(x).select(*names) if names is not None else as_table(x)
         if table.text:
             raise DTypeError(
-                f"{self._name}: column {table.text[0]!r} holds text; select the columns of numbers"
+                f"{self._name}: column {table.text[0]!r} holds text; select columns of numbers"
             )
         return None, table
 

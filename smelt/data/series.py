@@ -58,17 +58,17 @@ def windows(
     """
     for name, number in (("length", length), ("horizon", horizon), ("stride", stride)):
         if number < 1:
-            raise ArgumentError(f"windows: {name}={number}; it is at least 1")
+            raise ArgumentError(f"windows: {name}={number} must be at least 1")
     values, names = _series(series)
     if len(values) < length + horizon:
         raise ArgumentError(
-            f"windows: a series of {len(values)} places has no window of {length} with {horizon} "
-            "that come next"
+            f"windows: a series of {len(values)} values is too short for length={length} and "
+            f"horizon={horizon}; it needs {length + horizon}"
         )
     if (gaps := np.isnan(values).reshape(len(values), -1).any(1)).any():
         raise ArgumentError(
-            f"windows: a value is missing at place {int(np.argmax(gaps))} ({int(gaps.sum())} in "
-            "all); fill them in first"
+            f"windows: a value is missing at index {int(np.argmax(gaps))} ({int(gaps.sum())} in "
+            "all); fill in what is missing first, as data.SimpleImputer does"
         )
     chosen = values if target is None else _chosen(values, names, target)
     seen = _moving(values[: len(values) - horizon], length, stride)
@@ -102,7 +102,9 @@ def split_in_time(data: Any, lengths: Sequence[int | float], gap: int = 0) -> li
     whole = data if isinstance(data, (Dataset, list, Tensor, np.ndarray)) else as_table(data)
     left = len(whole) - gap * (len(lengths) - 1)
     if left < 0:
-        raise ArgumentError(f"split_in_time: {len(whole)} places have no room for gaps of {gap}")
+        raise ArgumentError(
+            f"split_in_time: {len(whole)} samples are too few for {len(lengths) - 1} gaps of {gap}"
+        )
     parts, start = [], 0
     for count in part_lengths("split_in_time", lengths, left):
         parts.append(_part(whole, start, start + count))
@@ -125,13 +127,13 @@ def _series(series: Any) -> tuple[np.ndarray, list[str]]:
         table = as_table(series)
         if table.text:
             raise DTypeError(f"windows: column {table.text[0]!r} holds text; select numbers")
-        names = table.names
         plain = isinstance(series, Tensor) or (
             isinstance(series, np.ndarray) and series.dtype.names is None
         )
+        names = [] if plain else table.names
         values = np.asarray(series) if plain else _stacked(table)
     if values.dtype.kind not in "biuf":
-        raise DTypeError(f"windows: a series holds numbers, not {values.dtype}")
+        raise DTypeError(f"windows: a series must hold numbers, not {values.dtype}")
     if values.ndim not in (1, 2):
         raise ShapeError(f"windows: series {values.shape} must be (time,) or (time, features)")
     given = isinstance(series, (Tensor, np.ndarray)) and values.dtype.kind == "f"
@@ -146,18 +148,29 @@ def _stacked(table: Table) -> np.ndarray:
 def _chosen(values: np.ndarray, names: list[str], target: Any) -> np.ndarray:
     """Returns the columns that come next: without an axis for one alone."""
     if values.ndim == 1:
-        raise ArgumentError("windows: a series of shape (time,) has no columns to choose a target")
+        raise ArgumentError(
+            f"windows: target={target!r}: a series of shape (time,) is a single column, which is "
+            "the target already; leave target= out"
+        )
     if isinstance(target, (str, int)):
         return values[:, _place(target, names, values.shape[1])]
     return values[:, [_place(one, names, values.shape[1]) for one in target]]
 
 
 def _place(target: str | int, names: list[str], count: int) -> int:
+    if isinstance(target, str) and not names:
+        raise ArgumentError(
+            f"windows: target={target!r} is the name of a column, and an array has no names; give "
+            f"the column's number, 0 to {count - 1}, or a table"
+        )
     if isinstance(target, str):
         Table(dict.fromkeys(names, ())).select(target)  # which names what is not there
         return names.index(target)
     if not -count <= target < count:
-        raise ArgumentError(f"windows: target={target} is no column of {count}")
+        raise ArgumentError(
+            f"windows: target={target} is out of range; the series has {count} columns, 0 to "
+            f"{count - 1}"
+        )
     return target
 
 

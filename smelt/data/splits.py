@@ -20,5 +20,5 @@ def part_of(dataset: str, split: str, names: Mapping[str, str]) -> str:
         known = ", ".join(f'"{name}"' for name in names)
         path = isinstance(split, os.PathLike) or os.sep in split
         hint = "; the folder is the second argument, folder=..." if path else ""
-        raise ArgumentError(f"{dataset}: split={split!r}; there are {known}{hint}")
+        raise ArgumentError(f"{dataset}: split={split!r} must be one of {known}{hint}")
     return names[split]

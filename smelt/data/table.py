@@ -59,7 +59,7 @@ class Table:
         self._columns = {name: as_column(values, name) for name, values in columns.items()}
         lengths = {name: len(column) for name, column in self._columns.items()}
         if len(set(lengths.values())) > 1:
-            raise ShapeError(f"Table: columns of one length are needed, got {lengths}")
+            raise ShapeError(f"Table: all columns must have the same length, got {lengths}")
 
     # --- what it is -------------------------------------------------------------------------------
 
@@ -114,11 +114,11 @@ class Table:
         if not isinstance(name, Hashable) or name not in self._columns:
             if isinstance(name, (bool, np.bool_)):
                 raise ArgumentError(
-                    f"table[{name}]: == compares a column of text, a list, as a whole; write "
-                    "table[numpy.array(table[column]) == value] for the rows"
+                    f"table[{name}]: a column of text is a list, which == compares as a whole; "
+                    "write table[numpy.array(table[column]) == value] for the rows"
                 )
             near = difflib.get_close_matches(str(name), self.names, 1, SIMILAR)
-            like = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.names)}"
+            like = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(self.names)}"
             if isinstance(name, (int, np.integer)):
                 like = f"rows are table.rows([{name}]); {like}"
             raise ArgumentError(f"the table has no column {name!r}; {like}")
@@ -154,16 +154,17 @@ class Table:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
         raise ArgumentTypeError(
-            "a Table is no array; write table.tensor(*names).numpy(), or table[name] for one column"
+            "a Table is not an array; write table.tensor(*names).numpy(), or table[name] for "
+            "one column"
         )
 
     def __setitem__(self, name: str, values: Any) -> NoReturn:
         raise ArgumentTypeError(
-            f"a Table does not change; write table = table.with_columns({{{name!r}: values}})"
+            f"a Table cannot be changed; write table = table.with_columns({{{name!r}: values}})"
         )
 
     def __delitem__(self, name: str) -> NoReturn:
-        raise ArgumentTypeError(f"a Table does not change; write table = table.drop({name!r})")
+        raise ArgumentTypeError(f"a Table cannot be changed; write table = table.drop({name!r})")
 
     # --- parts of it ------------------------------------------------------------------------------
 
@@ -306,8 +307,8 @@ def as_table(data: Any) -> Table:
         return data
     if isinstance(data, (str, bytes, os.PathLike)):
         raise ArgumentTypeError(
-            f"as_table: a file must be read first, got {data!r}; write read_csv(path, "
-            "missing='keep'), or read_parquet"
+            f"as_table: {data!r} is the name of a file, which must be read first; write "
+            "read_csv(path, missing='keep'), or read_parquet"
         )
     pairs = _named_columns(data)
     names = [name for name, _ in pairs]
@@ -341,7 +342,7 @@ def _named_columns(data: Any) -> list[tuple[str, Any]]:
     if library == "pyarrow" and hasattr(data, "column_names"):
         return list(zip(data.column_names, data.columns, strict=True))
     raise ArgumentTypeError(
-        f"as_table: {a_kind_of(data)} is no table; give a Table, a dict of columns, a list of "
+        f"as_table: {a_kind_of(data)} is not a table; give a Table, a dict of columns, a list of "
         "dicts, a data frame of pandas or polars, a PyArrow table, or a NumPy array of rows and "
         "columns"
     )
@@ -401,17 +402,17 @@ def setting_for(column: Sequence[str | None]) -> str:
         return "; leave it out, or fill it in"
     for pattern, setting in WRITTEN.items():
         if others and re.fullmatch(pattern, others[0]):
-            return f"; read_csv({setting}) reads numbers that are written so"
+            return f"; read_csv({setting}) reads numbers written like this"
     if not others:
         spaced = any(text != text.strip() for text in texts)
         return (
             "; all are numbers: write table.with_columns({name: [float(text) for text in "
             "table[name]]})"
             if spaced
-            else "; all are numbers: read_csv(types={name: float}) reads them so"
+            else "; all are numbers: read_csv(types={name: float}) reads them as such"
         )
     if len(others) <= len(texts) / 2:
-        return f"; read_csv(nulls={sorted(set(others))[:SHOWN]}) says that it stands for no value"
+        return f"; read_csv(nulls={sorted(set(others))[:SHOWN]}) reads it as a missing value"
     return "; OneHotEncoder, or OrdinalEncoder for labels, makes numbers of categories"
 
 

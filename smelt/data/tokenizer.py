@@ -58,7 +58,9 @@ class Tokenizer:
         indices = [int(index) for index in numbers]
         for index in indices:
             if index < 0 or self.tokenizer.id_to_token(index) is None:
-                raise BoundsError(f"decode: {index} is no number of {len(self)} tokens")
+                raise BoundsError(
+                    f"decode: {index} is not the number of one of the {len(self)} tokens"
+                )
         return self.tokenizer.decode(indices)
 
     def batch(
@@ -79,8 +81,8 @@ class Tokenizer:
         filling = self.tokenizer.token_to_id(self.padding) if padding is None else padding
         if filling is None:
             raise ArgumentError(
-                f"Tokenizer.batch: the tokenizer has no {self.padding!r}; say by `padding` what "
-                "fills up"
+                f"Tokenizer.batch: the tokenizer has no {self.padding!r}; give the number that "
+                "fills up as padding="
             )
         return padded(rows, length, filling)
 

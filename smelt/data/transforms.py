@@ -74,8 +74,8 @@ class ImageTransform(ABC):
         """
         if not isinstance(x, Tensor):
             raise DTypeError(
-                f"{type(self).__name__}: x is a {type(x).__name__} and no Tensor; ToTensor() makes "
-                "one of an array or a picture of Pillow"
+                f"{type(self).__name__}: x must be a Tensor, got a {type(x).__name__}; ToTensor() "
+                "converts an array or an image of Pillow"
             )
         if x.ndim not in (3, 4):
             raise ShapeError(
@@ -269,8 +269,8 @@ class RandomCrop(ImageTransform):
         ]
         if min(free) < 1:
             raise ShapeError(
-                f"RandomCrop: {self.size} of images of {x.shape[2:]}; give a padding, or Resize "
-                "them first"
+                f"RandomCrop: size={self.size} is larger than the images {x.shape[2:]}; give a "
+                "padding, or Resize them first"
             )
         row, column = (_below(end, x.shape[0], generator) for end in free)
         if constant:  # whatever lies outside is read as the fill, without padding the images
@@ -292,7 +292,7 @@ class RandomHorizontalFlip(ImageTransform):
 
     def __init__(self, p: float = 0.5) -> None:
         if not 0 <= p <= 1:
-            raise ArgumentError(f"{type(self).__name__}: p={p} lies outside [0, 1]")
+            raise ArgumentError(f"{type(self).__name__}: p={p} must lie in [0, 1]")
         self.p = p
 
     def change(self, x: Tensor, generator: Generator | None) -> Tensor:
@@ -483,7 +483,7 @@ def _range(
     pair = (-given, given) if isinstance(given, (int, float)) else tuple(given)
     if len(pair) != 2 or pair[0] > pair[1] or (positive and pair[0] <= 0):
         limit = " above 0" if positive else ""
-        raise ArgumentError(f"{called}: {name}={given}; give (least, most){limit}")
+        raise ArgumentError(f"{called}: {name}={given}; give (smallest, largest){limit}")
     return float(pair[0]), float(pair[1])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 
@@ -55,7 +55,7 @@ class Vocabulary:
         ([[2, 3], [3, 0]], [[True, True], [True, False]])
     """
 
-    tokenise = renamed_property("tokenise", "tokenize")
+    tokenise: Final = renamed_property("tokenise", "tokenize")
 
     @renamed_argument("tokenise", "tokenize")
     def __init__(
@@ -110,10 +110,12 @@ class Vocabulary:
         """
         if order not in ("frequency", "alphabet"):
             raise ArgumentError(
-                f'Vocabulary.build: order={order!r}; there are "frequency" and "alphabet"'
+                f'Vocabulary.build: order={order!r} must be "frequency" or "alphabet"'
             )
         if size is not None and size < len(specials):
-            raise ArgumentError(f"Vocabulary.build: size={size} has no room for {list(specials)}")
+            raise ArgumentError(
+                f"Vocabulary.build: size={size} leaves no room for {list(specials)}"
+            )
         if isinstance(texts, str):
             raise ArgumentError("Vocabulary.build: give a list of texts, [text] for one")
         counts = Counter(token for text in texts for token in tokenize(text))
@@ -183,7 +185,9 @@ class Vocabulary:
         indices = [int(index) for index in numbers]
         for index in indices:
             if not 0 <= index < len(self):
-                raise BoundsError(f"decode: {index} is no number of {len(self)} tokens")
+                raise BoundsError(
+                    f"decode: {index} is not the number of one of the {len(self)} tokens"
+                )
         return self.join.join(self.tokens[n] for n in indices if self.tokens[n] != PADDING)
 
     def batch(
@@ -250,8 +254,8 @@ class Vocabulary:
         index = self._numbers.get(PADDING) if given is None else given
         if index is None:
             raise ArgumentError(
-                f"Vocabulary.batch: the vocabulary has no {PADDING!r}; "
-                "say by `padding` what fills up"
+                f"Vocabulary.batch: the vocabulary has no {PADDING!r}; give the number that fills "
+                "up as padding="
             )
         return index
 

@@ -35,6 +35,9 @@ _OTHER_WORDS = {
     "beta": "betas",
     "beta1": "betas",
     "beta2": "betas",
+    "beta_1": "betas",
+    "beta_2": "betas",
+    "momentum": "betas",
     "decay": "weight_decay",
     "l2": "weight_decay",
     "wd": "weight_decay",
@@ -62,7 +65,7 @@ def _number(owner: str, name: str, value: Any) -> float:
 def one_number(owner: str, name: str, value: Tensor) -> None:
     """Raises ShapeError for a setting that is a tensor of more or fewer numbers than one."""
     if value.size != 1:
-        raise ShapeError(f"{owner}: {name} is one number, got a tensor of shape {value.shape}")
+        raise ShapeError(f"{owner}: {name} must be one number, got a tensor of shape {value.shape}")
 
 
 def _number_in(owner: str, name: str, value: Tensor) -> Any:
@@ -106,7 +109,9 @@ def per_group(owner: str, name: str, setting: Any, groups: int) -> tuple[Any, ..
         return (setting,) * groups
     values = tuple(setting)
     if len(values) != groups:
-        raise ArgumentError(f"{owner}: {len(values)} {name} for {groups} groups")
+        raise ArgumentError(
+            f"{owner}: got {len(values)} values of {name} for {groups} groups of parameters"
+        )
     not_negative(owner, **{f"{name}[{place}]": value for place, value in enumerate(values)})
     return values
 
@@ -196,7 +201,9 @@ def checked_key(owner: str, name: Any, settings: Collection[str]) -> None:
     known = [one for one in near if one in settings]
     if near or name in SETTINGS:
         hint = f"; did you mean {known[0]!r}?" if known else f" (it has {', '.join(settings)})"
-        raise ArgumentError(f"{owner}: a group has {name!r}, which is none of its settings{hint}")
+        raise ArgumentError(
+            f"{owner}: a group has {name!r}, which is not one of its settings{hint}"
+        )
 
 
 def is_used(setting: Any) -> bool:

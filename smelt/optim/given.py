@@ -11,7 +11,7 @@ from smelt.tensor.checked import described
 
 __all__ = ["groups_of", "listed", "parameters_of"]
 
-READ_ONCE = "What parameters() gives can be read once"
+READ_ONCE = "What parameters() returns can be read only once"
 PARAMETERS = "give model.parameters(), or a list of tensors"
 
 
@@ -24,7 +24,9 @@ def groups_of(owner: str, params: Any) -> list[Any]:
     """
     given = _listed(owner, "params", params)
     if not given:
-        raise ArgumentError(f"{owner}: an optimizer without parameters; {PARAMETERS}. {READ_ONCE}")
+        raise ArgumentError(
+            f"{owner}: there are no parameters to optimize; {PARAMETERS}. {READ_ONCE}"
+        )
     groups = [isinstance(one, Mapping) for one in given]
     if any(groups) and not all(groups):
         raise ArgumentError(
@@ -106,7 +108,7 @@ def _check(owner: str, place: int, x: Any) -> None:
     if x.is_traced:
         raise TraceError(
             f"{owner}: the tensor {x.shape} at place {place} is a value within a compiled step, "
-            "and no parameter; make parameters and optimizer outside of it"
+            "not a parameter; make parameters and optimizer outside of the step"
         )
     if x.tape_entry is not None:
         raise GradientError(

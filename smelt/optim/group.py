@@ -24,7 +24,9 @@ def scalar(value: Any) -> Tensor:
     if given.is_traced:
         raise TraceError("state cannot be made inside a compiled step; make it before the step")
     if given.size != 1:
-        raise ShapeError(f"a setting of an optimizer is one number, got a shape of {given.shape}")
+        raise ShapeError(
+            f"a setting of an optimizer must be one number, got a tensor of shape {given.shape}"
+        )
     return Tensor(np.array(given.numpy(), np.float64).reshape(()), float64)
 
 

@@ -115,8 +115,8 @@ class Optimizer:
             return self._update_all()
         if not callable(closure):
             raise ArgumentTypeError(
-                f"{type(self).__name__}.step: closure is a function that computes the loss, got "
-                f"{described(closure)}"
+                f"{type(self).__name__}.step: closure must be a function that computes the loss, "
+                f"got {described(closure)}"
             )
         with enable_grad():
             loss = closure()

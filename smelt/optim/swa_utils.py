@@ -112,8 +112,8 @@ class AveragedModel(Module):
             if {n: x.shape for n, x in own.items()} != {n: x.shape for n, x in given.items()}:
                 different = sorted(own.keys() ^ given.keys()) or ["shapes differ"]
                 raise StateError(
-                    f"AveragedModel.update_parameters: this is another model than the one that was "
-                    f"copied ({', '.join(different)})"
+                    "AveragedModel.update_parameters: this is not the model that was copied "
+                    f"({', '.join(different)})"
                 )
             for name, tensor in own.items():
                 is_averaged = not is_buffer or (self.use_buffers and tensor.dtype.kind == "float")

@@ -17,7 +17,7 @@ import numpy as np
 
 from smelt import plot
 from smelt.errors import MissingExtra
-from smelt.plot.dark import DARK_PAPER, with_dark_colors
+from smelt.plot.dark import DARK_PAPER, dark_pixels, holds_pixels, with_dark_colors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,6 +38,7 @@ class Picture:
         width: in pixels of the page.
         caption: below it; none where it is empty.
         is_paper: whether it stays white on a dark page.
+        dark_address: what stands in its place on a dark page; the same where it is empty.
     """
 
     address: str
@@ -45,6 +46,7 @@ class Picture:
     width: int
     caption: str = ""
     is_paper: bool = False
+    dark_address: str = ""
 
 
 def require(figures: bool = True) -> None:
@@ -100,7 +102,7 @@ def _environment() -> Any:
 
 
 def pictured(figure: Figure, description: str, caption: str = "") -> Picture:
-    """Returns a figure as a picture, dark on a dark page where it is drawn in shapes.
+    """Returns a figure as a picture, dark on a dark page unless it holds pixels of its own.
 
     Args:
         figure: of `smelt.plot`.
@@ -130,7 +132,9 @@ def drawn(
         caption: below it.
     """
     if len(svg) > LARGE:
-        return Picture(_address("png", png()), description, width, caption, True)
+        content, is_paper = png(), holds_pixels(svg)
+        dark = "" if is_paper else _address("png", dark_pixels(content))
+        return Picture(_address("png", content), description, width, caption, is_paper, dark)
     adapted = with_dark_colors(svg)
     address = _address("svg+xml", adapted.encode())
     return Picture(address, description, width, caption, adapted is svg)

@@ -45,7 +45,7 @@ def curves(rows: Rows, figures: Sequence[str] | None = None) -> Figure:
             f"curves: the epochs have no {unknown[0]!r}; there are {', '.join(there) or 'none'}"
         )
     if not chosen:
-        raise ArgumentError("curves: the epochs have no figure to draw")
+        raise ArgumentError("curves: the epochs have no metric to draw")
     lines, columns = grid_of(len(chosen), min(len(chosen), IN_ROW))
     figure = new_figure(5.2 * columns, 3.6 * lines)
     panels = list(figure.subplots(lines, columns, squeeze=False).flat)

@@ -8,11 +8,12 @@ equal.
 
 from __future__ import annotations
 
+import io
 import re
 
 import numpy as np
 
-__all__ = ["DARK_PAPER", "dark", "with_dark_colors"]
+__all__ = ["DARK_PAPER", "dark", "dark_pixels", "holds_pixels", "with_dark_colors"]
 
 COLOR = re.compile(r"(fill|stroke|stop-color): (#[0-9a-f]{6})")
 PIXELS = "<image"
@@ -38,23 +39,41 @@ TO_LAB = np.array(
 
 def dark(color: str) -> str:
     """Returns what "#rrggbb" becomes on a dark page."""
-    light, *hue = TO_LAB @ np.cbrt(TO_LMS @ _linear(color))
-    strong = float(np.clip((np.hypot(*hue) - GRAYISH) / (STRONG - GRAYISH), 0, 1))
-    lightness = DARKEST + (1 - light) ** LIFTED * (LIGHTEST - DARKEST)
-    lightness += strong * max(0.0, OF_STRONG - lightness)
-    rgb = np.linalg.solve(TO_LMS, np.linalg.solve(TO_LAB, [lightness, *hue]) ** 3)
+    channels = np.array([[int(color[start : start + 2], 16) for start in (1, 3, 5)]])
+    return "#" + "".join(f"{channel:02x}" for channel in _dark(channels)[0].tolist())
+
+
+def _dark(colors: np.ndarray) -> np.ndarray:
+    """Returns what colors (n, 3), of 0 to 255, become on a dark page."""
+    encoded = colors / 255
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    light, *hue = TO_LAB @ np.cbrt(TO_LMS @ linear.T)
+    strong = np.clip((np.hypot(*hue) - GRAYISH) / (STRONG - GRAYISH), 0, 1)
+    lightness = DARKEST + np.clip(1 - light, 0, 1) ** LIFTED * (LIGHTEST - DARKEST)
+    lightness += strong * np.maximum(0.0, OF_STRONG - lightness)
+    rgb = np.linalg.solve(TO_LMS, np.linalg.solve(TO_LAB, np.stack([lightness, *hue])) ** 3).T
     rgb = np.clip(rgb, 0, 1)
     encoded = np.where(rgb <= 0.0031308, 12.92 * rgb, 1.055 * rgb ** (1 / 2.4) - 0.055)
-    return "#" + "".join(f"{round(255 * channel):02x}" for channel in encoded.tolist())
-
-
-def _linear(color: str) -> np.ndarray:
-    """Returns the amounts of red, green and blue light, from 0 to 1."""
-    encoded = np.array([int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)])
-    return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    return np.rint(255 * encoded).astype(np.uint8)
 
 
 DARK_PAPER = dark("#ffffff")
+
+
+def dark_pixels(png: bytes) -> bytes:
+    """Returns a PNG image of a drawing as it is on a dark page, pixel by pixel."""
+    from matplotlib.image import imread, imsave
+
+    pixels = np.rint(255 * imread(io.BytesIO(png), "png")[..., :3]).astype(np.uint8)
+    colors, places = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
+    stream = io.BytesIO()
+    imsave(stream, _dark(colors)[places.reshape(-1)].reshape(pixels.shape), format="png")
+    return stream.getvalue()
+
+
+def holds_pixels(svg: str) -> bool:
+    """Returns whether an SVG document holds pixels, such as a photograph."""
+    return PIXELS in svg
 
 
 def with_dark_colors(svg: str) -> str:
@@ -63,7 +82,7 @@ def with_dark_colors(svg: str) -> str:
     One that holds pixels, such as a photograph, stays as it is, on its white paper: what is drawn
     over them was chosen for them.
     """
-    if PIXELS in svg:
+    if holds_pixels(svg):
         return svg
     rules = [
         f'[style*="{name}: {color}"] {{ {name}: {dark(color)} !important }}'

@@ -81,7 +81,7 @@ def activations(
     """
     functions = named("activations", ACTIVATIONS if functions is None else functions)
     if wrong := [name for name, function in functions.items() if not callable(function)]:
-        raise ArgumentError(f"activations: {wrong[0]} is no function: {functions[wrong[0]]!r}")
+        raise ArgumentError(f"activations: {wrong[0]} is not a function: {functions[wrong[0]]!r}")
     x = _line("activations", limits, points)
     rows, columns = grid_of(len(functions), min(3, len(functions)))
     wide = 5.6 if columns == 1 else 2.7 * columns

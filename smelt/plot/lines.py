@@ -65,7 +65,9 @@ def loss_curves(
         MissingExtra: matplotlib is not installed.
     """
     if every < 1 or smooth < 1:
-        raise ArgumentError(f"loss_curves: every ({every}) and smooth ({smooth}) start at 1")
+        raise ArgumentError(
+            f"loss_curves: every ({every}) and smooth ({smooth}) must be at least 1"
+        )
     runs = named_rows("loss_curves", losses)
     if log and not any((row > 0).any() for row in runs.values()):
         raise ArgumentError("loss_curves: log=True, but no loss is positive")
@@ -142,8 +144,8 @@ def moving_average(
     if len(times) != len(series) or any(len(row) > len(series) for row in smoothed.values()):
         sizes = ", ".join(f"{name} {len(row)}" for name, row in smoothed.items())
         raise ShapeError(
-            f"moving_average: series {len(series)}, dates {len(times)}, averages {sizes or 'none'}:"
-            " dates must be as many, averages not more"
+            f"moving_average: series {len(series)}, dates {len(times)}, averages "
+            f"{sizes or 'none'}: there must be as many dates, and at most as many averages"
         )
     figure = new_figure(7.2, 3.6)
     axes = figure.subplots()

@@ -105,7 +105,7 @@ def deadlock(threads: Sequence[str] = ("A", "B", "C"), *, title: str = "") -> Fi
     """
     count = len(threads)
     if count < 2:
-        raise ArgumentError(f"deadlock: {count} thread cannot wait for another")
+        raise ArgumentError(f"deadlock: {count} thread has no other to wait for")
     angles = np.pi / 2 - 2 * np.pi * np.arange(count) / count
     positions = np.stack([1.7 * np.cos(angles), 1.25 * np.sin(angles)], axis=1)
     positions += (2.6, 0.5) - positions.min(axis=0) * (0, 1)

@@ -122,7 +122,7 @@ def make_model(model: Literal["vae", "gan"] = "vae") -> VAE | gan.GAN:
         ArgumentError: there is no such model.
     """
     if model not in EPOCHS:
-        raise ArgumentError(f"denoise: model={model!r}; there are {', '.join(EPOCHS)}")
+        raise ArgumentError(f"denoise: model={model!r} must be one of {', '.join(EPOCHS)}")
     return VAE() if model == "vae" else gan.GAN()
 
 

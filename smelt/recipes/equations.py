@@ -254,7 +254,7 @@ def make_model(equation: Equation = "burgers") -> Solution:
     """
     if equation not in get_args(Equation):
         known = ", ".join(get_args(Equation))
-        raise ArgumentError(f"equations: equation={equation!r}; there are {known}")
+        raise ArgumentError(f"equations: equation={equation!r} must be one of {known}")
     return Burgers() if equation == "burgers" else Poisson()
 
 

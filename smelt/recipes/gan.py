@@ -258,6 +258,6 @@ def draw(folder: Path, training: Training) -> None:
         smelt.cat(training.drawn),
         titles=[*KINDS, *[""] * (len(KINDS) * (len(rows) - 1))],
         columns=len(KINDS),
-        title="Drawn out of the same numbers after each epoch",
+        title="Drawn from the same random numbers after each epoch",
     )
     plot.save(grid, folder / "drawn.png")

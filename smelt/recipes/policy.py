@@ -193,7 +193,9 @@ def make_model(method: Method = "reinforce") -> Agent:
         ArgumentError: there is no such method.
     """
     if method not in get_args(Method):
-        raise ArgumentError(f"policy: method={method!r}; there are {', '.join(get_args(Method))}")
+        raise ArgumentError(
+            f"policy: method={method!r} must be one of {', '.join(get_args(Method))}"
+        )
     return Agent(method)
 
 

@@ -248,11 +248,13 @@ def run(
     plot.require()
     bleu = train.BLEU()
     if model not in MODELS:
-        raise ArgumentError(f"translate: model={model!r}; there are {', '.join(MODELS)}")
+        raise ArgumentError(f"translate: model={model!r} must be one of {', '.join(MODELS)}")
     lr = RATES[model] if lr is None else lr
     english, french = (texts[:samples] for texts in load_multi30k("train", data))
     if batch_size > len(english):
-        raise ArgumentError(f"translate: batch_size={batch_size} of {len(english)} pairs")
+        raise ArgumentError(
+            f"translate: batch_size={batch_size} is more than the {len(english)} pairs of sentences"
+        )
     tokenizer = learn_pieces([*english, *french])
     training = encoded(tokenizer, english, french)
     validation = encoded(tokenizer, *load_multi30k("val", data))

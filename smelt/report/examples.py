@@ -62,7 +62,7 @@ def _classified(found: Predictions) -> dict[str, Any]:
     if len(names) <= DRAWN:
         counts = confusion_matrix(found.predicted, found.target, len(names))
         drawn = plot.confusion(counts, names)
-        caption = "Rows are what is right, columns what was predicted."
+        caption = "Rows are the true classes, columns the predicted ones."
         pictures.append(pictured(drawn, "Confusion matrix", caption))
     else:
         table = _mixed_up(found, names)

@@ -39,7 +39,9 @@ def list_runs(folder: str | os.PathLike[str]) -> TableOf:
         )
     latest = sorted(found, key=lambda path: (-_changed(path), path.name))
     rows = [_row(read_run(path, predictions=False), _changed(path)) for path in latest]
-    return TableOf(("run", "what", "epochs", "time", "best", "changed", ""), rows, (2, 3))
+    return TableOf(
+        ("run", "what", "epochs", "time", "best", "last", "changed", ""), rows, (2, 3, 5)
+    )
 
 
 def _is_run(path: Path) -> bool:
@@ -56,15 +58,27 @@ def _changed(path: Path) -> float:
 
 
 def _row(run: Run, changed: float) -> tuple[str, ...]:
-    names = [name for row in run.rows[-1:] for name in row if name.startswith("held_out_")]
-    figure = next((name for name in names if name != "held_out_loss"), (names or ["loss"])[0])
-    best = best_of(run, figure)
+    figure = _figure(run)
+    best, last = best_of(run, figure), run.rows[-1].get(figure) if run.rows else None
     return (
         printable(str(run.path)),
         run.recipe,
         f"{len(run.rows):,}",
         duration(run.seconds),
-        "" if best is None else f"{title_of(figure)} {number(best[1])}",
+        "" if best is None else f"{title_of(figure)} {number(best[1])} (epoch {best[0]:g})",
+        "" if best is None else number(last),
         f"{datetime.fromtimestamp(changed):%Y-%m-%d %H:%M}",
         "damaged" if run.problems else "",
     )
+
+
+def _figure(run: Run) -> str:
+    """Returns the metric to show of a run: the one it has monitored; else the first of held-out
+    data that is no loss.
+    """
+    there = list(run.rows[-1]) if run.rows else []
+    held_out = [name for name in there if name.startswith("held_out_")]
+    monitored, _ = run.monitor
+    if monitored in there:
+        return monitored
+    return next((name for name in held_out if name != "held_out_loss"), (held_out or ["loss"])[0])

@@ -102,15 +102,20 @@ def figures_of(run: Run) -> list[tuple[str, str]]:
 
 
 def best_of(run: Run, name: str) -> tuple[float, float] | None:
-    """Returns the epoch and the best value of a metric: the lowest for losses and errors, else the
-    highest; None if it is never finite.
+    """Returns the epoch and the best value of a metric; None if it is never finite.
+
+    Of the metric that the run has monitored it is known whether the lowest or the highest value is
+    best; of others it is the lowest for losses and errors, else the highest.
     """
     known = [
         (row.get("epoch", place), row[name])
         for place, row in enumerate(run.rows, start=1)
         if math.isfinite(row.get(name, math.nan))
     ]
+    monitored, mode = run.monitor
     falls = any(word in name for word in ("loss", "error", "mse", "mae", "mape", "perplexity"))
+    if name == monitored and mode:
+        falls = mode == "min"
     pick = min if falls else max
     return pick(known, key=lambda pair: pair[1]) if known else None
 

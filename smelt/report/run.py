@@ -70,6 +70,14 @@ class Run:
         return printable(str(known)) if known else "a training"
 
     @property
+    def monitor(self) -> tuple[str, str]:
+        """The metric of the rows that decided which epoch is best, and whether "min" or "max" is
+        best; empty where it is not known.
+        """
+        found = _part(self.summary, "monitor", dict)
+        return _part(found, "name", str), _part(found, "mode", str)
+
+    @property
     def seconds(self) -> float | None:
         """How long it took: the total time if that is known, else the steps of finished epochs."""
         whole = [row["seconds"] for row in self.times if "seconds" in row]
@@ -115,9 +123,9 @@ def _add_predictions(run: Run) -> None:
     run.predictions = _predictions(run)
     if run.predictions is None and not any(PREDICTIONS in each for each in run.problems):
         run.missing.append(
-            f"There is no {PREDICTIONS}, so nothing is said of single examples: it is written when "
-            "a training ends that has held-out data and outputs of classes or numbers, or by "
-            "smelt.train.save_predictions."
+            f"There is no {PREDICTIONS}, so single examples are not shown: fit writes it at the "
+            "end of a training with held-out data whose outputs are classes or numbers, and "
+            "smelt.train.save_predictions writes it at any time."
         )
 
 
@@ -161,14 +169,14 @@ def _contents(path: Path) -> bytes:
 def _check_ordinary(path: Path) -> None:
     facts = path.lstat()
     if stat.S_ISLNK(facts.st_mode):
-        raise ValueError("it is a link, and a report follows none")
+        raise ValueError("it is a link, which a report does not follow")
     if not stat.S_ISREG(facts.st_mode):
-        raise ValueError("it is no file")
+        raise ValueError("it is not an ordinary file")
 
 
 def _map(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError("it holds nothing by name")
+        raise ValueError("it holds no values by name")
     if _depth(value) > DEEPEST:
         raise ValueError("it is nested too deeply")
     return value
@@ -207,7 +215,7 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
     kept = {name: math.nan if value is None else value for name, value in row.items()}
     found = {name: value for name, value in kept.items() if isinstance(value, (int, float))}
     if not found:
-        raise ValueError("it holds no figure")
+        raise ValueError("it holds no number")
     return {name: float(value) if abs(value) < 1e300 else math.nan for name, value in found.items()}
 
 

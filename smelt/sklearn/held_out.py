@@ -58,6 +58,6 @@ def held_out_rows(train_split: Any, X: np.ndarray, y: np.ndarray, tags: Any, see
         )
         return Split(rows, held)
     raise ArgumentError(
-        f"train_split={train_split!r}; it is None, a share between 0 and 1, an object with "
+        f"train_split={train_split!r} must be None, a fraction between 0 and 1, an object with "
         "split(X, y) such as KFold(5), or held-out data (X, y)"
     )

@@ -381,7 +381,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         super()._check_settings()
         if self.loss not in ("squared_error", "poisson"):
             raise ArgumentError(
-                f"{type(self).__name__}: loss={self.loss!r}; there are 'squared_error', 'poisson'"
+                f"{type(self).__name__}: loss={self.loss!r} must be 'squared_error' or 'poisson'"
             )
 
     def _target(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -277,8 +277,8 @@ class MultilayerPerceptron(BaseEstimator):
     def _warn_of_the_end(self, is_part: bool) -> None:
         if not is_part:
             warn(
-                f"{type(self).__name__}: {self.max_iter} iterations are over, and the training "
-                "still gets better; raise max_iter",
+                f"{type(self).__name__}: {self.max_iter} iterations are over, and the loss is "
+                "still falling; raise max_iter",
                 ConvergenceWarning,
             )
 
@@ -302,13 +302,13 @@ class MultilayerPerceptron(BaseEstimator):
     def _check_settings(self) -> None:
         if self.solver == "lbfgs":
             raise ArgumentError(
-                f"{type(self).__name__}: solver='lbfgs' is not there, since Smelt trains by "
+                f"{type(self).__name__}: solver='lbfgs' is not available, since Smelt trains in "
                 "batches; use 'adam', or scikit-learn's estimator of the same name"
             )
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ArgumentError(
-                    f"{type(self).__name__}: {name}={getattr(self, name)!r}; there are "
+                    f"{type(self).__name__}: {name}={getattr(self, name)!r} must be one of "
                     f"{', '.join(map(repr, choices))}"
                 )
         for name, (kind, low, high, bounds) in RANGES.items():
@@ -359,7 +359,9 @@ class _Epochs:
         """Returns how many samples a batch has."""
         size = AUTO if isinstance(wanted, str) else int(wanted)
         if size > self.rows and not isinstance(wanted, str):
-            warn(f"batch_size={size} is more than the {self.rows} samples, which are one batch now")
+            warn(
+                f"batch_size={size} is more than the {self.rows} samples; one batch is all of them"
+            )
         return min(size, self.rows)
 
     def run(self, order: np.ndarray, size: int) -> float:

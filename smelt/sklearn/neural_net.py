@@ -350,7 +350,7 @@ class NeuralNetRegressor(RegressorMixin, NeuralNet):
             self._target_shape = y.shape[1:]
         elif y.shape[1:] != self._target_shape:
             raise ShapeError(
-                f"{type(self).__name__}: targets are {y.shape}, and were (n, "
+                f"{type(self).__name__}: the targets have the shape {y.shape}, and had (n, "
                 f"{', '.join(map(str, self._target_shape))}) before"
             )
         return X, y

@@ -160,8 +160,8 @@ class NeuralNet(Routed, BaseEstimator):
         module = made_of("module", self.module, options, found=found)
         if not isinstance(module, Module):
             raise ArgumentTypeError(
-                f"{type(self).__name__}: module={self.module!r} made a {type(module).__name__}; it "
-                "is a Module, or a class or function that makes one"
+                f"{type(self).__name__}: module={self.module!r} made a {type(module).__name__}; "
+                "it must be a Module, or a class or function that makes one"
             )
         module.eval().train()  # each part has a mode of its own now, as after an evaluation
         return module if self.dtype is None else module.to(as_dtype(self.dtype))
@@ -234,7 +234,7 @@ class NeuralNet(Routed, BaseEstimator):
                 )
         if self.scheduler_interval not in ("step", "epoch"):
             raise ArgumentError(
-                f"{name}: scheduler_interval={self.scheduler_interval!r}; there are 'step', 'epoch'"
+                f"{name}: scheduler_interval={self.scheduler_interval!r} must be 'step' or 'epoch'"
             )
 
     # --- predicting -------------------------------------------------------------------------------
@@ -264,7 +264,7 @@ class NeuralNet(Routed, BaseEstimator):
         if callable(self.predict_nonlinearity):
             return self.predict_nonlinearity
         raise ArgumentError(
-            f"{type(self).__name__}: predict_nonlinearity={self.predict_nonlinearity!r}; it is "
+            f"{type(self).__name__}: predict_nonlinearity={self.predict_nonlinearity!r} must be "
             "'auto', None, or a function of the module's output"
         )
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 from smelt.errors import ArgumentError, ArgumentTypeError
 from smelt.nn.module import Module
-from smelt.tensor.checked import nearest
+from smelt.tensor.suggestions import nearest
 
 __all__ = ["Routed", "made_of"]
 
@@ -111,12 +111,12 @@ def made_of(
     if isinstance(part, Module):
         if options:
             raise ArgumentError(
-                f"{name} is a {type(part).__name__} that is made already, and takes no "
+                f"{name} is an instance of {type(part).__name__}, which takes no "
                 f"{', '.join(f'{name}__{option}' for option in options)}; give the class"
             )
         return copy.deepcopy(part)
     if not callable(part):
-        raise ArgumentTypeError(f"{name}={part!r}; it is a class, or a function that makes one")
+        raise ArgumentTypeError(f"{name}={part!r} must be a class, or a function that makes one")
     if keeps_functions and not isinstance(part, type):
         return functools.partial(part, **options) if options else part
     arguments = [] if first is _NOTHING else [first]

@@ -12,8 +12,10 @@ import numpy as np
 from smelt.data import Preprocessing, Table
 from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError
 from smelt.export import save
+from smelt.location import warn
 from smelt.ops.op import is_whole_number
 from smelt.tabular import scikit
+from smelt.tabular.columns import LIKE_ROW_NUMBERS, RowNumbersWarning, row_numbers
 from smelt.tabular.keeping import FORMAT
 from smelt.tabular.network import Design, TabularNetwork
 from smelt.tabular.rows import Rows, rows_of, targets_of
@@ -32,6 +34,7 @@ __all__ = ["TabularEstimator"]
 MANY = 4000  # rows from which on there are fewer, larger members
 PIECES = 4096  # of all numbers together, at most
 STEPS_ROWS = 1_000_000  # rows that all epochs together see, about, of a large table
+SHOWN = 5  # names of columns in a message
 COUNTS = {  # setting -> the least that it may be; None means that the data say it
     "max_categories": 1,
     "text_features": 1,
@@ -135,6 +138,7 @@ class TabularEstimator:
             self.types, self.max_categories, self.text_features
         )
         inputs = self._inputs(self.preprocessing_.fit(self._renamed(rows.table)), rows.table)
+        self._warn_of_row_numbers(rows)
         random = self._random()
         target = task.target(numbers)
         self.design_: Design = self._design(inputs, task)
@@ -176,7 +180,7 @@ class TabularEstimator:
             self.target_ = y
             column = targets_of(self._name, rows.table[y], len(rows.table))
             names = None if rows.names is None else [name for name in rows.names if name != y]
-            rows = Rows(rows.table.drop(y), names, rows.is_frame)
+            rows = Rows(rows.table.drop(y), names)
         else:
             column = targets_of(self._name, y, len(rows.table))
         if not rows.table.names:
@@ -192,6 +196,14 @@ class TabularEstimator:
             self.feature_names_in_: np.ndarray = np.array(rows.names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
+
+    def _warn_of_row_numbers(self, rows: Rows) -> None:
+        for name in row_numbers(self.preprocessing_, rows.table) if rows.names else ():
+            warn(
+                f"{self._name}: the column {name!r} {LIKE_ROW_NUMBERS}; "
+                f"types={{{name!r}: 'ignore'}} leaves it out, and {{{name!r}: 'number'}} keeps it",
+                RowNumbersWarning,
+            )
 
     def _inputs(self, preprocessing: Preprocessing, table: Table) -> Inputs:
         transformed = preprocessing.transform(self._renamed(table))
@@ -211,7 +223,7 @@ class TabularEstimator:
             state = int(draw(np.iinfo(np.int32).max))
         if state is not None and (not is_whole_number(state) or state < 0):
             raise ArgumentError(
-                f"{self._name}: random_state={state!r}; it is a seed, a generator of NumPy or None"
+                f"{self._name}: random_state={state!r} must be a seed, a generator of NumPy or None"
             )
         return np.random.default_rng(state)
 
@@ -258,13 +270,11 @@ class TabularEstimator:
             raise scikit.not_fitted(f"{self._name}: it has learned nothing yet; call fit first")
 
     def _known_columns(self, rows: Rows) -> Table:
-        """Returns the columns of `fit`: those of a table by name, those of an array, and of a data
-        frame of pandas, in their order.
+        """Returns the columns of `fit`: those of a table by name, in whatever order and whatever
+        else it has; those of an array in their order.
         """
-        known = getattr(self, "feature_names_in_", None)
-        if rows.names is not None and known is not None:
-            if rows.is_frame:
-                self._check_frame(rows.names, known.tolist())
+        if rows.names is not None and hasattr(self, "feature_names_in_"):
+            self._check_has_columns(rows.table)
             return rows.table
         if len(rows.table.names) != self.n_features_in_:
             raise ShapeError(
@@ -274,23 +284,22 @@ class TabularEstimator:
         pairs = zip(self._columns, rows.table.names, strict=True)
         return Table({name: rows.table[own] for name, own in pairs})
 
-    def _check_frame(self, names: list[str], known: list[str]) -> None:
-        """Raises, in scikit-learn's words, where a data frame has other columns than that of `fit`,
-        besides the target's.
-        """
-        names = [name for name in names if name in known or name != self.target_]
-        if names == known:
-            return
-        new, gone = sorted(set(names) - set(known)), sorted(set(known) - set(names))
-        lines = ["The feature names should match those that were passed during fit."]
-        for title, listed in (
-            ("Feature names unseen at fit time:", new),
-            ("Feature names seen at fit time, yet now missing:", gone),
-        ):
-            lines += [title, *(f"- {name}" for name in listed)] if listed else []
-        if not new and not gone:
-            lines.append("Feature names must be in the same order as they were in fit.")
-        raise ArgumentError("\n".join(lines) + "\n")
+    def _check_has_columns(self, table: Table) -> None:
+        """Raises for a table that lacks a column that the model has learned from."""
+        kinds = self.preprocessing_.types_ or {}
+        missing = [name for name, kind in kinds.items() if kind != "ignore" and name not in table]
+        if missing:
+            new = [name for name in table.names if name not in kinds and name != self.target_]
+            hint = (
+                f"It also has {_quoted(new)}: if the name has changed, rename the column back"
+                if new
+                else "Add it; where a value is not known, leave it missing"
+            )
+            columns = f"column{'s' * (len(missing) != 1)} {_quoted(missing)}"
+            raise ArgumentError(
+                f"{self._name}: the table has no {columns}, with which the model was trained. "
+                f"{hint}"
+            )
 
     # --- keeping ----------------------------------------------------------------------------------
 
@@ -388,7 +397,15 @@ class TabularEstimator:
                 f"{self._name}: learning_rate={self.learning_rate!r} must be above 0"
             )
         if not 0 <= self.weight_decay < np.inf:
-            raise ArgumentError(f"{self._name}: weight_decay={self.weight_decay!r} is below 0")
+            raise ArgumentError(
+                f"{self._name}: weight_decay={self.weight_decay!r} must be at least 0"
+            )
+
+
+def _quoted(names: Sequence[str]) -> str:
+    """Returns names for a message: the first few of many."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(map(repr, names[:SHOWN])) + more
 
 
 def _columns_of(inputs: Inputs, key: str) -> int:

@@ -27,13 +27,10 @@ class Rows(NamedTuple):
     Attributes:
         table: the columns.
         names: their names, where they came with names; None for an array.
-        is_frame: whether it was a data frame of pandas, which scikit-learn takes by the order of
-            its columns.
     """
 
     table: Table
     names: list[str] | None
-    is_frame: bool
 
 
 def rows_of(who: str, x: Any) -> Rows:
@@ -50,7 +47,7 @@ def rows_of(who: str, x: Any) -> Rows:
         ShapeError: an array has another number of axes than two.
     """
     if is_sparse(x):
-        raise ArgumentTypeError(f"{who}: a sparse matrix is no table; give x.toarray()")
+        raise ArgumentTypeError(f"{who}: a sparse matrix is not a table; give x.toarray()")
     if isinstance(x, (str, bytes, os.PathLike)) or is_records(x):
         x = as_table(x)
     named = isinstance(x, (Table, Mapping)) or library_of(x) in LIBRARIES
@@ -66,7 +63,7 @@ def rows_of(who: str, x: Any) -> Rows:
             f"{who}: there are no rows. Found array with 0 sample(s) (shape=(0, "
             f"{len(table.names)})) while a minimum of 1 is required."
         )
-    return Rows(table, names, library_of(x) == "pandas")
+    return Rows(table, names)
 
 
 def _table_of_array(who: str, x: Any) -> Table:
@@ -120,7 +117,7 @@ def targets_of(who: str, y: Any, rows: int) -> Any:
     if len(column) != rows:
         raise ShapeError(
             f"{who}: Found input variables with inconsistent numbers of samples: [{rows}, "
-            f"{len(column)}]; X and y need one length"
+            f"{len(column)}]; X and y must have the same length"
         )
     missing = np.flatnonzero(is_missing(column))
     if missing.size:
@@ -148,7 +145,7 @@ def number_targets(who: str, column: Any) -> np.ndarray:
         if number is not None:
             raise DTypeError(
                 f"{who}: the target is text, such as {column[number]!r} in row {number}, and a "
-                "regression predicts numbers; a classification predicts one of several texts"
+                "regression predicts numbers; a classifier predicts one of several texts"
             )
         column = np.array([float(text) for text in column])
     numbers = column.astype(np.float64)

@@ -14,7 +14,6 @@ Errors that pass through the user's code, such as a function given to `grad`, ar
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import re
@@ -30,11 +29,12 @@ from smelt.errors import ArgumentError, ArgumentTypeError, SmeltError
 from smelt.location import is_own
 from smelt.ops.op import is_whole_number
 from smelt.tensor.spellings import respelled
+from smelt.tensor.suggestions import instead, nearest
 from smelt.tracing.apply import is_tensor
 
 __all__ = [
     "a_kind_of", "checked", "checked_constructors", "checked_flags", "checked_methods",
-    "checked_names", "checked_room", "explained", "mark_foreign", "misfit", "nearest",
+    "checked_names", "checked_room", "explained", "mark_foreign", "misfit",
 ]  # fmt: skip
 
 Called = TypeVar("Called", bound=Callable[..., Any])
@@ -155,7 +155,8 @@ def explained(
     try:
         given = signature.bind(*arguments, **options).arguments
     except TypeError as misfit:
-        return ArgumentTypeError(f"{name}: {misfit}{_instead(signature, options, misfit)}")
+        hint = instead(signature, arguments, options, misfit)
+        return ArgumentTypeError(f"{name}: {misfit}{hint}")
     wrong = _of_another_kind(name, signature, given)
     if wrong is not None:
         return wrong
@@ -189,7 +190,7 @@ def misfit(
     try:
         signature.bind(*arguments, **options)
     except TypeError as reason:
-        hint, taken = nearest(signature, options), ", ".join(signature.parameters)
+        hint, taken = nearest(signature, options, len(arguments)), ", ".join(signature.parameters)
         return ArgumentTypeError(f"{name}: {reason}{hint}; it takes ({taken})")
     return None
 
@@ -259,7 +260,7 @@ def _of_another_kind(
 
 def _wrong_kind(name: str, parameter: str, kinds: list[str], value: Any) -> ArgumentTypeError:
     wanted = " or ".join(_WORDS.get(kind) or " or ".join(_choices(kind)) for kind in kinds)
-    hint = "; several axes are one tuple" if parameter == "keepdim" else ""
+    hint = "; give several axes as one tuple" if parameter == "keepdim" else ""
     return ArgumentTypeError(f"{name}: {parameter} must be {wanted}, got {described(value)}{hint}")
 
 
@@ -330,48 +331,6 @@ def _name(function: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
 @functools.cache
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(function)
-
-
-def nearest(signature: inspect.Signature, options: Iterable[str]) -> str:
-    """Returns a hint at the keywords that a misspelled one may have meant."""
-    near = {name: _like(name, signature) for name in options if name not in signature.parameters}
-    return "".join(f"; did you mean {like!r} for {name!r}" for name, like in near.items() if like)
-
-
-def _instead(signature: inspect.Signature, options: Iterable[str], misfit: TypeError) -> str:
-    """Returns what a function takes, for a message about arguments that do not fit."""
-    near, kinds = nearest(signature, options), inspect.Parameter
-    named = {name: each.kind for name, each in signature.parameters.items() if name != "self"}
-    if "positional" in str(misfit):
-        by_place = [name for name, kind in named.items() if kind < kinds.VAR_POSITIONAL]
-        return f"{near}; it takes ({', '.join(by_place)}) by position, and other arguments by name"
-    if near or "unexpected keyword" not in str(misfit):
-        return near
-    return f"; it takes ({', '.join(named)})"
-
-
-# words of other libraries for what no likeness leads to
-_OTHER_WORDS: dict[str, tuple[str, ...]] = {
-    "epochs": ("max_epochs",), "epsilon": ("eps",), "eval_set": ("validation",),
-    "filters": ("out_channels",), "gradient_clip_val": ("max_grad_norm",),
-    "hidden_dim": ("hidden_size",), "l2": ("weight_decay",), "lambda": ("weight_decay",),
-    "learning_rate": ("lr",), "lr": ("learning_rate",), "max_epochs": ("epochs",),
-    "max_iter": ("max_epochs", "epochs"), "max_tokens": ("size",),
-    "n_epochs": ("epochs", "max_epochs"), "n_estimators": ("members",),
-    "num_epochs": ("epochs", "max_epochs"), "random_seed": ("seed", "random_state"),
-    "rate": ("p",), "restore_best_weights": ("restore_best",), "seed": ("random_state",),
-    "units": ("out_features",), "vocab_size": ("num_embeddings",),
-}  # fmt: skip
-SIMILAR = 0.65  # from which likeness on a keyword may have been meant
-
-
-def _like(name: str, signature: inspect.Signature) -> str:
-    for word in _OTHER_WORDS.get(name, ()):
-        if word in signature.parameters:
-            return word
-    within = [known for known in signature.parameters if known in name.split("_")]
-    near = difflib.get_close_matches(name, signature.parameters, 1, SIMILAR) or within
-    return near[0] if near else ""
 
 
 # --- kinds of arguments, as annotations name them -------------------------------------------------

@@ -163,7 +163,8 @@ def _callable(validate: Any) -> Validate:
     if not callable(validate):
         raise ArgumentError(
             "BackgroundEvaluator: examine(copy) must return a function without arguments that "
-            f"looks at the copy, as `lambda copy: lambda: {{...}}`; got a {type(validate).__name__}"
+            "evaluates the copy, as `lambda copy: lambda: {...}`; got a "
+            f"{type(validate).__name__}"
         )
     return validate
 
@@ -171,7 +172,7 @@ def _callable(validate: Any) -> Validate:
 def _named(values: Any) -> dict[str, float]:
     if not isinstance(values, Mapping):
         raise ArgumentError(
-            "BackgroundEvaluator: a look must return a dict, name -> value; got a "
-            f"{type(values).__name__}"
+            "BackgroundEvaluator: the function that evaluates a copy must return a dict, name -> "
+            f"value; got a {type(values).__name__}"
         )
     return dict(values)

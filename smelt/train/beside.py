@@ -106,16 +106,16 @@ def check_beside(data: Any, validation: Any, scheduler: Any) -> None:
     """Raises ArgumentError for a model that cannot be validated in the background."""
     if validation is None or callable(validation):
         raise ArgumentError(
-            "fit: background_validation needs held-out data, validation=(x, y); a function looks "
-            "at the model that is trained meanwhile"
+            "fit: background_validation needs held-out data, validation=(x, y); a function would "
+            "read the model while it is being trained"
         )
     if isinstance(data, DataLoader) and validation is data:
         raise ArgumentError(
-            "fit: with background_validation one loader cannot be read by the training and by the "
-            "validation at the same time; make two"
+            "fit: with background_validation, training and validation cannot read the same loader "
+            "at the same time; create two loaders"
         )
     if isinstance(scheduler, ReduceLROnPlateau):
         raise ArgumentError(
-            "fit: a ReduceLROnPlateau wants the figures of an epoch before the next one begins; "
-            "leave background_validation out"
+            "fit: a ReduceLROnPlateau needs the metrics of an epoch before the next one begins; "
+            "leave out background_validation"
         )

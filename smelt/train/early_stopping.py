@@ -17,8 +17,8 @@ class EarlyStopping(Callback):
     """Ends a training when a metric has not improved for some epochs (Prechelt 1998).
 
     Args:
-        monitor: a metric of the held-out data, such as "loss"; "train_loss" is that of the training
-            data.
+        monitor: a metric of the held-out data, such as "loss" or "accuracy", also written
+            "val_loss"; "train_loss" is the loss of the training data.
         patience: number of epochs without a better value after which training ends.
         min_delta: minimum change that counts as an improvement.
         mode: "min" or "max", whether the lowest or the highest value is best; None: as the metric
@@ -49,6 +49,11 @@ class EarlyStopping(Callback):
         self._weights: dict[str, Tensor] = {}
 
     @property
+    def monitor(self) -> Monitor:
+        """What is monitored, and its best value."""
+        return self._monitor
+
+    @property
     def best(self) -> float | None:
         """The best value so far."""
         return self._monitor.best
@@ -65,17 +70,23 @@ class EarlyStopping(Callback):
         """Keeps the weights of a better epoch; ends the training when patience runs out.
 
         Raises:
-            StopTraining: no epoch was better for `patience` epochs.
+            StopTraining: the metric has not improved for `patience` epochs.
         """
         if self._monitor.improves(epoch, self.training):
             if self.restore_best:
                 model = self.training.update.model
                 self._weights = {name: x.clone() for name, x in model.state_dict().items()}
         elif epoch.number - self.best_epoch >= self.patience:
-            raise StopTraining(
-                f"{self._monitor.name} has not got better than {self.best:.6g} since epoch "
-                f"{self.best_epoch}"
-            )
+            raise StopTraining(self._reason(epoch))
+
+    def _reason(self, epoch: Epoch) -> str:
+        if self.best is None:
+            return f"{self._monitor.title} was never a number in {epoch.number} epochs"
+        waited = epoch.number - self.best_epoch
+        return (
+            f"{self._monitor.title} has not improved for {waited} epoch{'s' * (waited != 1)} "
+            f"(best: {self.best:.6g} in epoch {self.best_epoch})"
+        )
 
     def end(self, history: History) -> None:
         """Restores the weights of the best epoch."""

@@ -31,6 +31,7 @@ from smelt.train.metrics import (
     Total,
     as_metrics,
 )
+from smelt.train.misfit import of_inputs, of_target
 
 __all__ = ["Function", "evaluate", "evaluating", "evaluator", "predict"]
 
@@ -140,8 +141,10 @@ def evaluator(
         if alone:
             return [metric.measure(call(model, *parts(batch)), batch) for metric in named.values()]
         inputs, target = split(batch)
-        output = call(model, *inputs)
-        return [metric.measure(output, target) for metric in named.values()]
+        with of_inputs("evaluate", model, inputs):
+            output = call(model, *inputs)
+        with of_target("evaluate", output, target):
+            return [metric.measure(output, target) for metric in named.values()]
 
     def validate() -> dict[str, Any]:
         totals = {name: Total(metric) for name, metric in named.items()}
@@ -172,7 +175,10 @@ def _named(metrics: Any, loss: Function | None) -> dict[str, Metric]:
     """Returns all metrics by name, the loss first."""
     named = {name: _fitting(metric, loss) for name, metric in as_metrics(metrics).items()}
     if loss is not None and "loss" in named:
-        raise ArgumentError("evaluate: a metric is called 'loss', and there is a loss; rename one")
+        raise ArgumentError(
+            "evaluate: a metric is called 'loss', which is the name of the loss itself; give the "
+            "metric another name"
+        )
     if loss is None and named:
         return named
     return {"loss": FunctionMetric(loss or _returned, "loss"), **named}
@@ -244,7 +250,8 @@ def predict(
         leaves_out = has_target or (has_target is None and several)
         inputs = split(batch)[0] if leaves_out else parts(batch)
         try:
-            return tree.map(as_tensor, call(model, *inputs))
+            with of_inputs("predict", model, inputs):
+                return tree.map(as_tensor, call(model, *inputs))
         except TypeError as error:  # of arguments that are missing, or too many
             if several:
                 error.add_note(_LEFT_OUT if leaves_out else _GIVEN)
@@ -252,8 +259,8 @@ def predict(
 
     if isinstance(data, DataLoader) and data.shuffle:
         raise ArgumentError(
-            "predict: the loader shuffles, so nobody could tell whose prediction is whose; give "
-            "one with shuffle=False, or the dataset"
+            "predict: the loader shuffles, so predictions could not be matched to samples; give a "
+            "loader with shuffle=False, or the dataset"
         )
     batches = held_out.batches(data, batch_size, "predict")
     with evaluating(model):
@@ -264,12 +271,12 @@ def predict(
 
 
 _LEFT_OUT = (
-    "predict has left out the last part of the batch, as the target; if it is an input, say "
-    "has_target=False"
+    "predict took the last part of the batch for the target and left it out; if it is an input, "
+    "give has_target=False"
 )
 _GIVEN = (
-    "predict has given the model all parts of the batch as inputs; if the last one is the target, "
-    "say has_target=True"
+    "predict gave all parts of the batch to the model as inputs; if the last one is the target, "
+    "give has_target=True"
 )
 
 
@@ -278,7 +285,7 @@ def _joined(*outputs: Tensor) -> Tensor:
     if not outputs[0].ndim or len(shapes) > 1:
         given = ", ".join(map(str, dict.fromkeys(output.shape for output in outputs)))
         raise ShapeError(
-            f"predict: outputs of shapes {given} have no common axis of samples, or "
-            "differ behind it"
+            f"predict: the outputs of the batches have the shapes {given}; the first axis must be "
+            "that of the samples, and the others must be the same in all batches"
         )
     return cat(outputs) if len(outputs) > 1 else outputs[0]

@@ -369,8 +369,9 @@ def _check_again(batches: Iterable[Any]) -> None:
 def _check_batch(batch_size: int, samples: int) -> None:
     if not 1 <= batch_size <= samples:
         raise ArgumentError(
-            f"fit: batch_size={batch_size} must lie between 1 and the {samples} samples of the data"
-            " (arrays are given in a tuple, as (x, y); a list is one sample after the other)"
+            f"fit: batch_size={batch_size} must lie between 1 and {samples}, the number of "
+            "samples (arrays are given in a tuple, as (x, y); a list is one sample after the "
+            "other)"
         )
 
 
@@ -387,5 +388,5 @@ def _tensors(batch: Any) -> Any:
         return tree.map(as_tensor, listed(batch))
     except DTypeError as error:
         raise DTypeError(
-            f"fit: a batch holds what is no tensor ({error}); make tensors of it in collate_fn"
+            f"fit: a batch holds something that is not a tensor ({error}); convert it in collate_fn"
         ) from None

@@ -226,7 +226,7 @@ def _check(
             f"fit: the model is a {type(model).__name__}; write fit(model, loss, optimizer, data)"
         )
     if epochs is None and steps is None:
-        raise ArgumentError("fit: say how long, by epochs= or steps=")
+        raise ArgumentError("fit: give epochs= or steps=, how long to train")
     for name, value, least in (
         ("epochs", epochs, 0),
         ("steps", steps, 0),
@@ -248,32 +248,32 @@ def _check_parts(model: Module, loss: Any, optimizer: Any, scheduler: Any, callb
         )
     if isinstance(optimizer, type) or not hasattr(optimizer, "zero_grad"):
         raise ArgumentTypeError(
-            f"fit: the optimizer is {described(optimizer)}; give one that is made, such as "
-            "optim.Adam(model.parameters())"
+            f"fit: the optimizer is {described(optimizer)}; give an optimizer of the model's "
+            "parameters, such as optim.Adam(model.parameters())"
         )
     if isinstance(scheduler, type):
         raise ArgumentTypeError(
-            f"fit: the scheduler is the class {scheduler.__name__}; give one that is made of the "
-            "optimizer"
+            f"fit: the scheduler is the class {scheduler.__name__}; give an instance, made with "
+            "the optimizer, such as optim.lr_scheduler.StepLR(optimizer, 10)"
         )
     _check_held(model, optimizer)
     if scheduler is not None and not callable(getattr(scheduler, "step", None)):
         raise ArgumentTypeError(
-            f"fit: the scheduler is {described(scheduler)}; give one that is made, such as "
-            "optim.lr_scheduler.StepLR(optimizer, 10)"
+            f"fit: the scheduler is {described(scheduler)}; give an instance, made with the "
+            "optimizer, such as optim.lr_scheduler.StepLR(optimizer, 10)"
         )
     if scheduler is not None and getattr(scheduler, "optimizer", optimizer) is not optimizer:
         raise ArgumentError(
-            "fit: the scheduler changes the rates of another optimizer; make it of the one that "
-            "trains"
+            "fit: the scheduler belongs to another optimizer; make it with the optimizer that fit "
+            "is given"
         )
     if not isinstance(callbacks, (list, tuple)):
-        raise ArgumentTypeError(f"fit: callbacks are a list, got {described(callbacks)}")
+        raise ArgumentTypeError(f"fit: callbacks must be a list, got {described(callbacks)}")
     for callback in callbacks:
         if not isinstance(callback, Callback):
             raise ArgumentTypeError(
-                f"fit: {described(callback)} among the callbacks is none; give objects of "
-                "subclasses of train.Callback"
+                f"fit: callbacks contains {described(callback)}; give instances of train.Callback "
+                "or its subclasses"
             )
 
 
@@ -291,7 +291,8 @@ def _check_averaged(model: Module, averaged: Any) -> None:
     )
     if shapes != own:
         raise ArgumentError(
-            "fit: averaged is of another model; give optim.swa_utils.AveragedModel(model) of this"
+            "fit: averaged belongs to another model; give "
+            "optim.swa_utils.AveragedModel(model), of the model that is trained"
         )
 
 
@@ -302,8 +303,8 @@ def _check_held(model: Module, optimizer: Any) -> None:
     learned = {name: own for name, own in every.items() if own.requires_grad}
     if every and not learned:
         raise ArgumentError(
-            f"fit: none of the model's {len(every)} parameters requires a gradient, so that none "
-            "would be trained; write model.requires_grad_(), or that of a part of it"
+            f"fit: none of the model's {len(every)} parameters requires a gradient, so nothing "
+            "would be trained; call requires_grad_() on the model, or on the part to train"
         )
     if groups is None or not learned:
         return
@@ -313,8 +314,8 @@ def _check_held(model: Module, optimizer: Any) -> None:
         first, more = list(learned)[:SHOWN], len(learned) - SHOWN
         names = ", ".join(first) + (f" and {more} more" if more > 0 else "")
         raise ArgumentError(
-            f"fit: the optimizer holds none of the model's parameters ({names}), so that none "
-            "would be trained; make it of this model's: "
+            f"fit: the optimizer holds none of the model's parameters ({names}), so nothing would "
+            "be trained; make it with this model's: "
             f"optim.{type(optimizer).__name__}(model.parameters())"
         )
 
@@ -323,15 +324,19 @@ def _check_sharded(optimizer: Any, max_grad_norm: float | None, accumulate: int)
     """Raises for what would look at the gradients of one rank as if they were those of all."""
     if isinstance(optimizer, ZeroRedundancyOptimizer) and (max_grad_norm or accumulate > 1):
         raise ArgumentError(
-            "fit: max_grad_norm and accumulate read gradients before a ZeroRedundancyOptimizer has "
-            "taken their mean over all ranks; leave them out, or take the optimizer itself"
+            "fit: max_grad_norm and accumulate read gradients before a ZeroRedundancyOptimizer "
+            "has taken their mean over all ranks; leave them out, or use the optimizer without "
+            "sharding"
         )
 
 
 def _check_loader(**settings: Any) -> None:
     given = [name for name, value in settings.items() if value is not None]
     if given:
-        raise ArgumentError(f"fit: a DataLoader says {' and '.join(given)} itself; give it there")
+        raise ArgumentError(
+            f"fit: a DataLoader has its own {' and '.join(given)}; leave it out here, and give it "
+            "to the DataLoader"
+        )
 
 
 def _source(run: RunFolder | None, resume: bool | Location) -> Location | None:

@@ -37,7 +37,7 @@ class HeldFile:
             _write(number, content or b"")
         except BlockingIOError:
             self.release()
-            raise FileError(f"{path.parent}: another training is at work in this folder") from None
+            raise FileError(f"{path.parent}: another training is using this folder") from None
         except OSError as error:
             if content is not None:
                 path.unlink(missing_ok=True)  # made a moment ago, and not whole

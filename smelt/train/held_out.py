@@ -27,7 +27,7 @@ def batches(data: Any, batch_size: int, what: str) -> Iterable[Any]:
         ArgumentError: `batch_size` is below 1; and what `source_of` raises.
     """
     if batch_size < 1:
-        raise ArgumentError(f"{what}: batch_size={batch_size}; a batch has at least 1 sample")
+        raise ArgumentError(f"{what}: batch_size={batch_size} must be at least 1")
     source = source_of(data, what)
     if source.kind == "arrays":
         return _Slices(source.data, source.samples or 0, batch_size)

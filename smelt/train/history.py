@@ -36,7 +36,7 @@ class _NoDict:
             raise MissingName(message + hint(name, public, kind.__name__, kind._instead))
 
     def __getitem__(self, name: Any) -> NoReturn:
-        raise ArgumentTypeError(f"{type(self).__name__} is no dict: {self._instead['history']}")
+        raise ArgumentTypeError(f"{type(self).__name__} is not a dict: {self._instead['history']}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class Callback:
         for name in vars(cls):
             if _OTHERS.fullmatch(name):
                 raise ArgumentError(
-                    f"{cls.__name__}.{name} is never called: a callback of Smelt's has start, "
+                    f"{cls.__name__}.{name} is never called: the methods of a callback are start, "
                     "step, epoch and end"
                 )
         for name, given in _TOLD.items():

@@ -70,7 +70,7 @@ class Loop:
             callback.start(self._all_epochs())
             self.begun.append(callback)
         if training.step and self._is_over() and training.open_epoch is None:
-            training.history.stopped = "all of it was done before"
+            training.history.stopped = "the training was complete before"
         if self.beside is not None and training.open_epoch is not None:
             self.beside.submit(training.open_epoch)
 
@@ -281,7 +281,8 @@ def _is_finite(tensor: Any) -> bool:
 
 
 _NOT_FINITE = (
-    ". The training goes back to the end of the epoch before. To see which operation made it, in "
-    "which module and line, train once more with smelt.settings(check_nan=True) around fit. Often "
-    "the learning rate is too large, or a logarithm, a root or a division comes too near 0"
+    ". Model and optimizer are as they were at the end of the epoch before. To see which "
+    "operation, module and line it comes from, run fit again within "
+    "smelt.settings(check_nan=True). Often the learning rate is too large, or a logarithm, a root "
+    "or a division comes too close to 0"
 )

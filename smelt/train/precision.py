@@ -31,7 +31,7 @@ def precision_of(given: Any) -> DType | None:
     if given in ("bfloat16", bfloat16):
         return bfloat16
     hint = "; gradients leave the range of float16" if "16" in str(given) else ""
-    raise ArgumentError(f"precision={given!r}: there are 'float32' and 'bfloat16'{hint}")
+    raise ArgumentError(f"precision={given!r} is not supported; give 'float32' or 'bfloat16'{hint}")
 
 
 def rounded(values: Any, dtype: DType) -> Any:

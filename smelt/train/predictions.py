@@ -172,8 +172,8 @@ def save_predictions(
     else:
         if right.shape != said.shape:
             raise ShapeError(
-                f"save_predictions: numbers {said.shape} are predicted of {right.shape}; they must "
-                "have one shape"
+                f"save_predictions: the predictions have the shape {said.shape} and the targets "
+                f"{right.shape}; they must have the same"
             )
         predictions = Predictions.of_numbers(right, said, **facts)
     write_predictions(run, predictions, None if given is None else given.__getitem__, texts)
@@ -195,8 +195,8 @@ def _chances(target: np.ndarray, output: np.ndarray) -> np.ndarray:
 def _check_classes(target: np.ndarray, count: int, names: Sequence[str]) -> None:
     if len(target) and not 0 <= target.min() <= target.max() < count:
         raise ArgumentError(
-            f"save_predictions: the target has classes {target.min()} to {target.max()}, and the "
-            f"output {count} of them, 0 to {count - 1}"
+            f"save_predictions: the target has classes {target.min()} to {target.max()}, but the "
+            f"output has {count} classes, 0 to {count - 1}"
         )
     if names and len(names) != count:
         raise ArgumentError(f"save_predictions: {len(names)} names are given for {count} classes")
@@ -264,7 +264,7 @@ def read_predictions(run: str | os.PathLike[str]) -> Predictions:
         )
         _check_whole(predictions)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise FileError(f"{path}: is damaged, or no file of predictions ({error})") from None
+        raise FileError(f"{path}: is damaged, or not a file of predictions ({error})") from None
     return predictions
 
 
@@ -289,6 +289,6 @@ def _check_whole(found: Predictions) -> None:
         numbers = np.concatenate([found.target, found.predicted])
         integers = numbers.dtype.kind == "i"
         if not integers or (n and not numbers.min() >= 0):
-            raise ValueError("a class is no number of one")
+            raise ValueError("a class number is out of range")
         if found.classes and n and numbers.max() >= len(found.classes):
             raise ValueError("a class has no name")

@@ -89,7 +89,7 @@ class PlainProgress(_Following):
         print(line, file=self.file, flush=True)
 
     def _went_on(self, step: int) -> None:
-        self._say(f"going on after epoch {self._done}, step {step:,}")
+        self._say(f"resumed after epoch {self._done}, step {step:,}")
 
     def step(self, progress: Progress) -> None:
         """Prints a line if there was none for a while."""
@@ -132,7 +132,7 @@ class LiveProgress(_Following):
         )
 
     def _went_on(self, step: int) -> None:
-        self._text = f"going on after epoch {self._done}, step {step:,}"
+        self._text = f"resumed after epoch {self._done}, step {step:,}"
 
     def start(self, epochs: int) -> None:
         """Shows the line."""

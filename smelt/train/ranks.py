@@ -250,7 +250,7 @@ def heard_by_all(ranks: Ranks | None) -> Iterator[None]:
         yield
         return
     if threading.current_thread() is not threading.main_thread():
-        raise ArgumentError("fit: on several ranks it is called in the main thread")
+        raise ArgumentError("fit: with several ranks it must be called in the main thread")
     before = {number: signal.getsignal(number) for number in ENDS}
     _heard.clear()
 

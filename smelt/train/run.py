@@ -24,6 +24,7 @@ from smelt.export.checkpoint import load, save
 from smelt.export.safetensors import load_file, save_file
 from smelt.json_text import parsed
 from smelt.nn.module import Module
+from smelt.train.early_stopping import EarlyStopping
 from smelt.train.folder_lock import HeldFile
 from smelt.train.history import Callback, Epoch, History, Progress
 from smelt.train.monitor import Mode, Monitor
@@ -87,7 +88,9 @@ class RunFolder(Callback):
         path = own_folder(os.fsdecode(path), resume, FILES)
         self.path: Path = path if resume else writable_folder(path)
         if resume and not (self.path / CHECKPOINT).exists():
-            raise FileError(f"{self.path}: holds no run to go on with (it has no {CHECKPOINT})")
+            raise FileError(
+                f"{self.path}: holds no run that could be resumed (it has no {CHECKPOINT})"
+            )
         if not resume and any((self.path / name).exists() for name in FILES):
             raise self._taken()
         self.model = model
@@ -107,9 +110,9 @@ class RunFolder(Callback):
 
     def _taken(self) -> FileError:
         return FileError(
-            f"{self.path}: holds a run already; choose another folder, or resume that run by "
-            'resume=True (of fit, and of RunFolder where you make one). resume="auto" begins where '
-            "there is none, and else resumes"
+            f"{self.path}: holds a run already; choose another folder, or resume the run by "
+            'resume=True (also in RunFolder, if you make one yourself). resume="auto" resumes a '
+            "run if there is one, and begins one otherwise"
         )
 
     def _check(self) -> None:
@@ -154,9 +157,19 @@ class RunFolder(Callback):
         lines = "".join(f"{json_text('RunFolder', row)}\n" for row in rows)
         write_bytes(self.path / METRICS, lines.encode())
         if self.summary and not (self.path / SUMMARY).exists():
-            text = json_text("RunFolder", self.summary, indent=2)
+            text = json_text("RunFolder", {**self.summary, **self._monitored()}, indent=2)
             write_bytes(self.path / SUMMARY, f"{text}\n".encode())
         self.metrics: MetricsWriter = MetricsWriter(self.path / METRICS)
+
+    def _monitored(self) -> dict[str, Any]:
+        """Returns the metric that decides which epoch is best, for summary.json: this folder's, or
+        else that of the first EarlyStopping; none where there is neither.
+        """
+        own = [] if self._monitor is None else [self._monitor]
+        others = [one.monitor for one in self.training.callbacks if isinstance(one, EarlyStopping)]
+        for monitor in [*own, *others]:
+            return {"monitor": {"name": monitor.figure, "mode": monitor.best_is(self.training)}}
+        return {}
 
     @property
     def _is_told(self) -> bool:
@@ -176,13 +189,15 @@ class RunFolder(Callback):
         """
         if state is not None and self._is_told:
             raise ArgumentError(
-                "save_checkpoint(state): fit keeps the checkpoint of this run; write "
-                "save_checkpoint(), or smelt.save(state, path) for a file of your own"
+                "save_checkpoint(state): fit writes the checkpoint of this run; call "
+                "save_checkpoint() without a state, or smelt.save(state, path) for a file of your "
+                "own"
             )
         if state is None and not self._is_told:
             raise ArgumentError(
-                "save_checkpoint(): no fit is at work here; say what your loop needs to go on, "
-                "such as save_checkpoint({'epoch': 3, 'optimizer': optimizer.state_dict()})"
+                "save_checkpoint(): outside of fit, give the state that your loop needs to "
+                "resume, such as save_checkpoint({'epoch': 3, 'optimizer': "
+                "optimizer.state_dict()})"
             )
         save(self.training.state_dict() if state is None else state, self.path / CHECKPOINT)
         if state is None:
@@ -318,7 +333,7 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
 
 def _row(given: Any) -> dict[str, float]:
     if not isinstance(given, dict):
-        raise ValueError(f"{given!r} is no row")
+        raise ValueError(f"{given!r} is not a row")
     return {name: math.nan if value is None else value for name, value in given.items()}
 
 

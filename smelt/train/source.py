@@ -86,7 +86,10 @@ def _arrays(data: Any, what: str) -> Source:
     shapes = [tuple(leaf.shape) for leaf in leaves]
     if not shapes or () in shapes or len({shape[0] for shape in shapes}) > 1:
         given = ", ".join(map(str, shapes)) or "none"
-        raise ShapeError(f"{what}: arrays need one first extent, of samples; got shapes {given}")
+        raise ShapeError(
+            f"{what}: all arrays must have the same first extent, the number of samples; got the "
+            f"shapes {given}"
+        )
     samples = _some(shapes[0][0], what, "; the arrays' first extent is 0")
     return Source("arrays", tree.map(as_tensor, data), samples)
 
@@ -104,20 +107,20 @@ def _check_numbers(part: Any, what: str) -> None:
         text = next((value for value in part.flat if isinstance(value, str)), None)
     if text is not None:
         raise ArgumentTypeError(
-            f"{what}: the data hold text, such as {str(text)!r}, where numbers belong; "
-            "numpy.unique(labels, return_inverse=True) gives classes, and the number of each "
-            "label's; data.Vocabulary numbers the words of texts"
+            f"{what}: the data hold text, such as {str(text)!r}, but must hold numbers; "
+            "numpy.unique(labels, return_inverse=True) returns the classes, and the class number "
+            "of each label; data.Vocabulary converts texts to numbers"
         )
     if not isinstance(part, (Tensor, np.ndarray)):
         if hasattr(part, "to_numpy"):
             raise ArgumentTypeError(
-                f"{what}: a tuple of data holds arrays, and this one {a_kind_of(part)}; write "
-                "(frame.to_numpy('float32'), column.to_numpy()), or give the whole table alone, "
-                "with target='name of a column'"
+                f"{what}: a tuple of data must hold arrays, but this one holds {a_kind_of(part)}; "
+                "write (frame.to_numpy('float32'), column.to_numpy()), or give the whole table "
+                "alone, with target='name of a column'"
             )
         raise ArgumentTypeError(
-            f"{what}: a tuple of data holds arrays, and this one {a_kind_of(part)}; samples that "
-            "stand one by one are a list of them"
+            f"{what}: a tuple of data must hold arrays, but this one holds {a_kind_of(part)}; "
+            "give single samples as a list"
         )
 
 
@@ -138,19 +141,26 @@ def split_off(data: Any, share: float, what: str) -> tuple[Any, Any]:
     """
     if not 0 < share < 1:
         raise ArgumentError(
-            f"{what}: validation={share!r} is a share of the data, above 0 and below 1; or give "
-            "held-out data, such as (x, y)"
+            f"{what}: validation={share!r} must be a fraction of the data, above 0 and below 1, "
+            "or held-out data, such as (x, y)"
+        )
+    if isinstance(data, DataLoader):
+        raise ArgumentError(
+            f"{what}: validation={share!r} cannot be split off a DataLoader, which makes batches; "
+            f"split its dataset: training, held_out = data.random_split(dataset, [{1 - share:g}, "
+            f"{share:g}]), make the DataLoader of training, and give validation=held_out"
         )
     source = source_of(data, what)
     if source.samples is None:
         raise ArgumentError(
-            f"{what}: validation={share!r} needs data whose samples can be chosen: arrays, a "
-            f"table, a dataset; of a {type(data).__name__} give held-out data, another such one"
+            f"{what}: validation={share!r} cannot be split off a {type(data).__name__}, whose "
+            "samples have no indices; give held-out data of the same kind as validation="
         )
     count = round(share * source.samples)
     if not 0 < count < source.samples:
         raise ArgumentError(
-            f"{what}: validation={share!r} of {source.samples} samples leaves one side empty"
+            f"{what}: validation={share!r} of {source.samples} samples leaves no sample for "
+            "one of the two parts"
         )
     rows = permutation(source.samples, generator=Generator()).numpy()
     parts = np.sort(rows[count:]), np.sort(rows[:count])
@@ -168,17 +178,20 @@ def without_names(data: Any, target: str | Sequence[str] | None) -> Any:
         ArgumentError: a table without a target, or a target without a table.
     """
     if isinstance(data, Table) and target is None:
-        raise ArgumentError("fit: say which column of the table to predict, as target='price'")
+        raise ArgumentError("fit: give the column of the table to predict, such as target='price'")
     if target is None:
         return data
     if isinstance(data, (tuple, list, dict, Dataset, IterableDataset, DataLoader)):
-        raise ArgumentError("fit: target= names columns of a table; other data hold their target")
+        raise ArgumentError(
+            "fit: target= is for tables; other data contain the target, as the last part of the "
+            "tuple"
+        )
     table = as_table(data)
     targets = [target] if isinstance(target, str) else list(target)
     text = [name for name in table.text if name not in targets]
     if text:
         raise ArgumentError(
-            f"fit: columns of the table hold text: {', '.join(map(repr, text))}; make numbers of "
-            "them by data.Preprocessing, or leave them out by table.drop(...)"
+            f"fit: columns of the table hold text: {', '.join(map(repr, text))}; convert them by "
+            "data.Preprocessing, or leave them out by table.drop(...)"
         )
     return table.dataset(target)

@@ -20,6 +20,7 @@ from smelt.optim.lr_scheduler import ReduceLROnPlateau
 from smelt.optim.swa_utils import AveragedModel
 from smelt.tensor import Tensor
 from smelt.train.batch import call, parts, split
+from smelt.train.misfit import of_inputs, of_target
 from smelt.train.precision import precision_of, rounded, widened
 from smelt.train.ranks import Ranks
 
@@ -129,8 +130,8 @@ class Update:
     def __post_init__(self) -> None:
         if self.precision is not None and self.loss is None:
             raise ArgumentError(
-                f"fit: precision={self.precision.name!r} needs a loss of (output, target); what "
-                "the model computes is rounded to three digits"
+                f"fit: precision={self.precision.name!r} needs loss=, a function of (output, "
+                "target), since a loss that the model computes would be rounded to three digits"
             )
 
     def by(self, batch: Any) -> Tensor:
@@ -188,10 +189,14 @@ class Update:
 
     def _value(self, batch: Any) -> Tensor:
         if self.loss is None:
-            value = call(self._called, *parts(batch))
+            with of_inputs("fit", self.model, batch):
+                value = call(self._called, *parts(batch))
         else:
             inputs, target = split(batch)
-            value = self.loss(self._output(inputs), target)
+            with of_inputs("fit", self.model, inputs):
+                output = self._output(inputs)
+            with of_target("fit", output, target):
+                value = self.loss(output, target)
         if not isinstance(value, Tensor):
             who = "the model, as loss is None," if self.loss is None else "the loss"
             raise ArgumentError(f"fit: {who} must return a Tensor, got {type(value).__name__}")

@@ -117,7 +117,7 @@ class Training:
             self.seconds += seconds
             self.spent.stepping += seconds
         if not self.place.done:
-            raise ArgumentError("fit: the data gave no batch")
+            raise ArgumentError("fit: the data have no batch")
         return made
 
     @property
@@ -298,7 +298,9 @@ class Training:
 
     def _check(self, state: Any) -> None:
         if not isinstance(state, Mapping) or state.get("format") != FORMAT:
-            raise StateError("this is not the state of a training that this Smelt can go on from")
+            raise StateError(
+                "this is not the state of a training that this version of Smelt can resume"
+            )
         for kind, own in (("parts", self._parts()), ("callbacks", self._remembering())):
             if set(own) != set(state[kind]):
                 raise StateError(
@@ -309,14 +311,14 @@ class Training:
             is_now, was = type(part).__name__, state.get("kinds", {}).get(name)
             if was not in (None, is_now) and name != "model":  # None: of an older file
                 raise StateError(
-                    f"the training had the {name} {was}, and this one has {is_now}; it goes on "
-                    "with the same kind only"
+                    f"the training had the {name} {was}, and this one has {is_now}; it can be "
+                    "resumed with the same kind only"
                 )
         for name, value in self.plan.items():
             if state["plan"].get(name) != value:
                 raise StateError(
-                    f"the training had {name}={state['plan'].get(name)}, and this one has {value}; "
-                    "it goes on with the same data and batches only"
+                    f"the training had {name}={state['plan'].get(name)}, and this one has "
+                    f"{value}; it can be resumed with the same data and batches only"
                 )
 
     def _settings(self) -> dict[str, float]:
@@ -339,9 +341,9 @@ class Training:
             if given.get(name, value) != value:
                 setting = name.rpartition(".")[2]
                 warn(
-                    f"the run is resumed with {setting}={value:.6g}, as it was begun, and not with "
-                    f"{given[name]:.6g}; to train its weights with other settings, begin a new run "
-                    "and fill in the model by train.read_model"
+                    f"the run is resumed with {setting}={value:.6g}, with which it was begun, not "
+                    f"with {given[name]:.6g}; to train its weights with other settings, load them "
+                    "by train.read_model and begin a new run"
                 )
 
 

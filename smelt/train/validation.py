@@ -42,8 +42,8 @@ def _checked(function: Callable[[], Any]) -> Validate:
         found = function()
         if not isinstance(found, Mapping):
             raise ArgumentTypeError(
-                f"fit: the validation function returned {described(found)}; it returns figures by "
-                "name, such as {'accuracy': 0.9}"
+                f"fit: the validation function returned {described(found)}; it must return "
+                "metrics by name, such as {'accuracy': 0.9}"
             )
         return {name: _figure(name, value) for name, value in found.items()}
 
@@ -55,8 +55,8 @@ def _figure(name: Any, value: Any) -> float:
         value = value.item()
     if not isinstance(name, str) or not isinstance(value, (int, float, np.number, np.bool_)):
         raise ArgumentTypeError(
-            f"fit: the validation function returned {name!r}: {described(value)}; a figure is a "
-            "number under a name"
+            f"fit: the validation function returned {name!r}: {described(value)}; it must return "
+            "numbers by name"
         )
     return float(value)
 
@@ -78,11 +78,16 @@ def validation_of(
     """
     if validation is None:
         if metrics:
-            raise ArgumentError("fit: metrics are measured on held-out data; give validation=")
+            raise ArgumentError(
+                "fit: metrics are measured on held-out data; give it as validation="
+            )
         return Validation()
     if callable(validation) and not hasattr(validation, "__len__"):
         if metrics:
-            raise ArgumentError("fit: metrics are for validation data; this function measures")
+            raise ArgumentError(
+                "fit: metrics= needs held-out data as validation=; here validation= is a "
+                "function, which measures by itself"
+            )
         return Validation(_checked(validation), None)
     named = as_metrics(metrics or ())
     better = {"loss": False} | {

@@ -158,4 +158,4 @@ def _finite(value: Any) -> Any:
 def _plain(value: Any) -> Any:
     if getattr(value, "size", None) == 1:
         return value.item()
-    raise TypeError(f"{type(value).__name__} is no number")
+    raise TypeError(f"{type(value).__name__} is not a number")

@@ -207,12 +207,12 @@ def test_a_run_goes_on_by_its_own_settings(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", "--resume", str(run)]) == 0
-    assert "all of it was done before" in capsys.readouterr().out
-    assert "reads no data" in refusal(capsys, "train", "--resume", run, "--data", tmp_path)
-    assert "say what to train (digits" in refusal(capsys, "train")
+    assert "the training was complete before" in capsys.readouterr().out
+    assert "has no option --data" in refusal(capsys, "train", "--resume", run, "--data", tmp_path)
+    assert "give a recipe (digits" in refusal(capsys, "train")
     for arguments, message in (
-        (["--resume", str(run), "digits"], "leave out digits, or the options before it"),
-        (["--resume", str(run), "--epochs", "4"], "--epochs is unknown; an option of digits"),
+        (["--resume", str(run), "digits"], "digits cannot be combined with the options before it"),
+        (["--resume", str(run), "--epochs", "4"], "--epochs is unknown; the options of digits"),
         (["digit"], "'digit' is unknown; there are digits, mnist"),
         (["digits", "--resume", str(run)], "--resume does not go with digits; write smelt train"),
     ):

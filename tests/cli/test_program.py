@@ -152,9 +152,9 @@ def test_an_argument_without_explanation_is_a_mistake_of_ours() -> None:
         ("pour 1 --times 0", "--times: 0 is out of range; it must be at least 1"),
         ("pour 1 --times 1.5", "--times: '1.5' is no number; it must be"),
         ("pour 1 --each 1 0", "--each: 0 is out of range"),
-        ("pour 1 4", "4: nothing takes this; did you mean --times 4?"),
-        ("pour 1 0", "0: nothing takes this\n"),
-        ("pour 1 a b", "a b: nothing takes these\n"),
+        ("pour 1 4", "4: unexpected argument; did you mean --times 4?"),
+        ("pour 1 0", "0: unexpected argument\n"),
+        ("pour 1 a b", "a b: unexpected arguments\n"),
     ],
 )
 def test_bad_arguments_are_named(arguments: str, message: str) -> None:
@@ -172,7 +172,7 @@ def test_commands_of_a_group_share_its_first_word(capsys: pytest.CaptureFixture[
     text = help_of(app, capsys, "hot")
     for part in ("All that is hot.", "tea Make something hot.", "water Pour."):
         assert part in text
-    with pytest.raises(ArgumentError, match="hot: say which command, of tea, water"):
+    with pytest.raises(ArgumentError, match="hot: give one of the commands tea, water"):
         app(["hot"], exit_on_error=False)
 
 
@@ -183,8 +183,8 @@ def test_the_first_word_of_a_group_may_be_a_command(capsys: pytest.CaptureFixtur
     assert given(app, "hot", "--quickly", "--water-limit=2") == {"quickly": True, "water_limit": 2}
     assert given(app, "hot", "tea", "tea", "a", "--water-limit", "5")["water_limit"] == 5
     for line, message in (
-        ("--quickly water 1", "leave out water, or the options before it"),
-        ("--times 2", "--times is unknown; an option of tea stands behind its name: kitchen hot"),
+        ("--quickly water 1", "water cannot be combined with the options before it"),
+        ("--times 2", "--times is unknown; the options of tea come after its name: kitchen hot"),
         ("milk", "'milk' is unknown; there are tea, water"),
         ("water 1 --quickly", "--quickly does not go with water; write kitchen hot --quickly"),
     ):
@@ -258,7 +258,7 @@ def test_a_program_without_a_command_says_which_there_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main([]) == 2
-    assert "say which command, of train, fit, predict" in capsys.readouterr().err
+    assert "give one of the commands train, fit, predict" in capsys.readouterr().err
     app = program("x", "", "1.0", {})
-    with pytest.raises(ArgumentError, match="say which command"):
+    with pytest.raises(ArgumentError, match="give one of the commands"):
         app([], exit_on_error=False)

@@ -141,34 +141,34 @@ def test_unseen_categories_and_missing_values_are_predicted(folder: Path, tmp_pa
 
 REFUSED = {
     "no-file": ("fit none.csv --target label", "none.csv: cannot be read (there is no such file)"),
-    "ending": ("fit table.txt --target label", "table.txt: a table is a file whose name ends with"),
+    "ending": ("fit table.txt --target label", "table.txt: this is not a table; give a file whose"),
     "ragged": ("fit ragged.csv --target label", "ragged.csv: row 2"),
     "cut": ("fit cut.parquet --target label", "cut.parquet: cannot be read as Parquet"),
     "no-rows": ("fit empty.csv --target label", "empty.csv: the table has no rows"),
     "few": ("fit few.csv --target label", "few.csv: 5 rows with a target are too few"),
-    "no-target": ("fit table.csv", "table.csv: say what to predict, by --target COLUMN; there are"),
+    "no-target": ("fit table.csv", "table.csv: give the column to predict as --target COLUMN; the"),
     "target": ("fit table.csv --target lable", "no column 'lable'; did you mean 'label'?"),
     "gone": ("fit gone.csv --target label", "gone.csv: the target 'label' is missing in all 80"),
     "one-class": ("fit one.csv --target label", "one.csv: the target 'label' has one value only"),
     "text": ("fit table.csv --target label --task regression", "the target 'label' is text, such"),
-    "continuous": ("fit table.csv --target size --task classification", "which are no classes"),
+    "continuous": ("fit table.csv --target size --task classification", "too many for classes"),
     "infinite": ("fit infinite.csv --target label", "column 'x' is infinite in row 80"),
     "exclude": ("fit table.csv --target label --exclude king", "no column 'king'; did you mean"),
     "own": ("fit table.csv --target label --exclude label", "'label' is the target, and cannot"),
     "alone": ("fit table.csv --target far --exclude row_id x kind size label", "no column besides"),
     "taken": ("fit table.csv --target label --out label", "label: holds a run already"),
-    "lacking": ("predict label lacking.csv", "lacking.csv: the table has no column 'x'"),
+    "lacking": ("predict label lacking.csv", "TabularClassifier: the table has no column 'x'"),
     "words": ("predict label words.csv", "words.csv: Preprocessing: column 'x' holds text"),
-    "own-run": ("predict fitted table.csv", "fitted: holds a run of train.fit, whose model only"),
-    "question": ("predict label mixed.csv", "; --nulls 'many' says that it stands for no value"),
+    "own-run": ("predict fitted table.csv", "fitted: holds a run of train.fit, whose model is"),
+    "question": ("predict label mixed.csv", "; --nulls 'many' reads it as a missing value"),
     "no-run": ("predict none table.csv", "none: is not the folder of a run"),
-    "other-run": ("predict other table.csv", "other: holds a run of 'stock'; smelt predict knows"),
+    "other-run": ("predict other table.csv", "other: holds a run of 'stock'; smelt predict works"),
     "no-model": ("predict half table.csv", "half: holds no run of smelt fit"),
     "damaged": ("predict damaged table.csv", "damaged/estimator.safetensors: not a valid"),
-    "two": ("predict label table.csv few.csv", "label: a run of smelt fit predicts for one table"),
-    "out": ("predict label table.csv --out x.txt", "x.txt: a table is a file whose name ends with"),
+    "two": ("predict label table.csv few.csv", "label: smelt predict takes one table at a time"),
+    "out": ("predict label table.csv --out x.txt", "x.txt: this is not a table; give a file whose"),
     "out-folder": ("predict label table.csv --out none/x.csv", "none/x.csv: cannot be written"),
-    "image": ("predict label 3.png", "3.png: a table is a file whose name ends with"),
+    "image": ("predict label 3.png", "3.png: this is not a table; give a file whose"),
 }  # fmt: skip
 
 
@@ -239,11 +239,54 @@ def test_a_table_that_is_written_otherwise(
     said_so = ["--separator", ";", "--decimal", ",", "--nulls", "?"]
     run = tmp_path / "run"
     assert main([*start, "--out", str(run), *said_so]) == 0
-    assert "t.csv --separator ';' --decimal , --nulls '?'" in capsys.readouterr().out
-    assert main(["predict", str(run), str(table), *said_so]) == 0
-    read = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert [row["x"] for row in read[:2]] == [row.split(";")[1] for row in rows[:2]]
-    assert {row["predicted_label"] for row in read} <= {"yes", "no"}
+    assert capsys.readouterr().out.endswith("t.csv\n")
+    for options in ([], said_so):  # which the run keeps
+        assert main(["predict", str(run), str(table), *options]) == 0
+        read = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+        assert [row["x"] for row in read[:2]] == [row.split(";")[1] for row in rows[:2]]
+        assert {row["predicted_label"] for row in read} <= {"yes", "no"}
+    plain = written(tmp_path / "plain.csv", ROWS)
+    assert main(["predict", str(run), str(plain)]) == 2
+    assert main(["predict", str(run), str(plain), "--separator", ",", "--decimal", "."]) == 0
+    tabs = written(
+        tmp_path / "t.tsv", [row.replace(";", "\t") for row in rows], HEADER.replace(",", "\t")
+    )
+    assert main(["predict", str(run), str(tabs)]) == 0
+    (run / "csv.json").write_text('{"separator": 5}')
+    assert main(["predict", str(run), str(table)]) == 2
+    assert "csv.json: is damaged (it does not hold options of CSV files)" in capsys.readouterr().err
     parquet = ["predict", str(run), str(tmp_path / "t.parquet"), "--skip-rows", "1"]
     assert main(parquet) == 2
-    assert "leave out --skip-rows, of CSV files" in capsys.readouterr().err
+    assert "--skip-rows is for CSV files" in capsys.readouterr().err
+
+
+def test_kinds_of_columns_can_be_given_and_row_numbers_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = HEADER.replace("row_id", "position")
+    table = written(tmp_path / "table.csv", ROWS, header)
+    start = ["fit", str(table), "--target", "label", "--exclude", "size", "--epochs", "1"]
+    assert (
+        main([*start, "--types", "far=category", "kind=ignore", "--out", str(tmp_path / "a")]) == 0
+    )
+    said = capsys.readouterr()
+    assert "far       category" in said.out
+    assert "kind      left out  as it was asked for" in said.out
+    assert (
+        "'position' grows by whole numbers from row to row, as row numbers do: --exclude"
+        in said.out
+    )
+    assert "Warning" not in said.err
+    assert main([*start, "--types", "position=number", "--out", str(tmp_path / "b")]) == 0
+    assert "row numbers" not in capsys.readouterr().out
+    for types, message in (
+        (
+            "far=word",
+            "--types far=word: write NAME=KIND, such as zip=category; the kinds are number",
+        ),
+        ("far", "--types far: write NAME=KIND"),
+        ("label=text", "--types label=text: 'label' is the target; --task says whether"),
+        ("kin=text", "the table has no column 'kin'; did you mean 'kind'?"),
+    ):
+        assert main([*start, "--types", types]) == 2
+        assert message in capsys.readouterr().err

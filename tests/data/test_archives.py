@@ -51,7 +51,7 @@ def test_pickles_are_not_opened() -> None:
             read_npz(other)
     alone = io.BytesIO()
     np.save(alone, np.ones(2))
-    with pytest.raises(FileError, match="is one array"):
+    with pytest.raises(FileError, match="is a single array"):
         read_npz(alone.getvalue())
     with pytest.raises(FileError, match="no such file"):
         read_npz("none.npz")

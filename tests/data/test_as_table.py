@@ -122,10 +122,10 @@ def test_numpy() -> None:
 @pytest.mark.parametrize(
     ("data", "error", "message"),
     [
-        (3, ArgumentTypeError, "an int is no table"),
-        ([1, 2], ArgumentTypeError, "a list is no table"),
+        (3, ArgumentTypeError, "an int is not a table"),
+        ([1, 2], ArgumentTypeError, "a list is not a table"),
         (np.zeros(3), ShapeError, r"\(3,\) must be \(rows, columns\)"),
-        ({"a": [1], "b": [1, 2]}, ShapeError, "one length"),
+        ({"a": [1], "b": [1, 2]}, ShapeError, "the same length"),
         ({"a": ["x", 1]}, DTypeError, "'x' in row 0 and 1 in row 1"),
         ({"a": [b"x"]}, DTypeError, "b'x' in row 0"),
         ({"a": [1j]}, DTypeError, "1j in row 0"),
@@ -192,13 +192,13 @@ def test_a_list_of_dicts_has_a_row_each() -> None:
     np.testing.assert_array_equal(table["y"], [np.nan, 0.5])
     assert table["kind"] == ["a", "b"]
     for given in ([], [{"x": 1}, 2]):
-        with pytest.raises(ArgumentTypeError, match="a list is no table; give a Table"):
+        with pytest.raises(ArgumentTypeError, match="a list is not a table; give a Table"):
             as_table(given)
 
 
 @pytest.mark.parametrize("path", ["rows.csv", Path("rows.csv"), b"rows.csv"])
 def test_a_file_is_read_first(path: Any) -> None:
-    with pytest.raises(ArgumentTypeError, match=r"a file must be read first.*read_csv\(path, "):
+    with pytest.raises(ArgumentTypeError, match=r"which must be read first.*read_csv\(path, "):
         as_table(path)
 
 
@@ -207,5 +207,5 @@ def test_a_column_of_text_that_is_compared_as_a_whole() -> None:
     with pytest.raises(ArgumentError, match=r"table\[numpy\.array\(table\[column\]\) == value\]"):
         table[table["kind"] == "a"]
     assert table[np.array(table["kind"]) == "a"]["x"].tolist() == [1]
-    with pytest.raises(ArgumentError, match="no column 'place'; there are kind, x"):
+    with pytest.raises(ArgumentError, match="no column 'place'; it has kind, x"):
         table["place"]

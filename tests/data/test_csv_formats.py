@@ -127,7 +127,7 @@ def test_a_dialect_is_read_by_all_readers(
         (b"a,b\n1,2\n# x\n", {}, "row 1 .*'# x', has 1 fields.*comment='#'"),
         (b"Report\na,b\n1,2\n", {}, "'a,b', has 2 fields.*skip_rows=n"),
         (b"5.1,3.5\n4.9,3.0\n", {}, "'5.1,3.5', holds numbers only; give has_header=False"),
-        (b"a,b\n1,2\n", {"names": ["x"], "has_header": True}, "2 columns, and names has 1"),
+        (b"a,b\n1,2\n", {"names": ["x"], "has_header": True}, "2 columns, but names= has 1"),
         (b"a,a\n1,2\n", {}, "give names="),
         (b'a,b\n"1,x",2\n', {"types": {"a": float}, "decimal": ","}, "column 'a', row 0"),
         (
@@ -217,13 +217,13 @@ def test_a_column_of_text_says_how_it_becomes_numbers(texts: list[str], hint: st
         (b"PK\x03\x04....", "a ZIP or Excel file"),
         (b"PAR1....", r"a Parquet file; write read_parquet\(path\)"),
         (b'[{"a": 1}]', "JSON"),
-        (b"<!DOCTYPE html>", "a page of the web"),
+        (b"<!DOCTYPE html>", "a web page"),
     ],
 )
 def test_files_of_another_kind_are_known(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(content)
     for read in (read_csv, CSVDataset):
-        with pytest.raises(FileError, match=f"a.csv: is no CSV file but {message}"):
+        with pytest.raises(FileError, match=f"a.csv: is not a CSV file but {message}"):
             read(tmp_path / "a.csv")
 
 
@@ -233,9 +233,9 @@ def test_what_is_read_may_be_an_open_file(tmp_path: Path) -> None:
         with (tmp_path / "a.csv").open(mode) as file:
             assert same(read_csv(file, sep=";"), {"a": [1], "b": [2]})
     assert same(read_csv(io.StringIO("a\nä\n")), {"a": ["ä"]})
-    with pytest.raises(ArgumentError, match=r"is no path but text: give text.encode\(\)"):
+    with pytest.raises(ArgumentError, match=r"is not a path but text: give text.encode\(\)"):
         read_csv("a,b\n1,2\n")
-    with pytest.raises(ArgumentError, match="an address: download it first"):
+    with pytest.raises(ArgumentError, match="a URL: download the file first"):
         read_csv("https://example.com/a.csv")
     for read in (read_csv, CSVDataset, iterate_csv, read_parquet):
         with pytest.raises(ArgumentTypeError, match=r"columns='a'; give a list of names, \['a'\]"):
@@ -246,3 +246,14 @@ def test_numbers_that_are_asked_for_may_be_written_in_any_way() -> None:
     texts = ["1e5", "2E-3", "-.5", "+3", "5.", "inf"]
     table = read_csv("\n".join(["a", *texts]).encode(), types={"a": float})
     assert table["a"].tolist() == [float(text) for text in texts]
+
+
+def test_the_name_of_a_file_says_that_tabs_separate_its_fields(tmp_path: Path) -> None:
+    tabs, commas = tmp_path / "tabs.TSV", tmp_path / "commas.tsv"
+    tabs.write_text("x\tkind\n1\ta,b\n2\tc\n")
+    commas.write_text("x,y\n1,2\n")
+    for table in (read_csv(tabs), *iterate_csv(tabs, 5), *CSVDataset(tabs, 5)):
+        assert (table["x"].tolist(), table["kind"]) == ([1, 2], ["a,b", "c"])
+    with pytest.raises(FileError, match="has no tab, and looks separated by ','; give separator"):
+        read_csv(commas)
+    assert read_csv(commas, separator=",").names == ["x", "y"]

@@ -99,7 +99,7 @@ def test_what_cannot_be_read_is_named(
 def test_a_field_of_another_type_is_placed(block: int, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("a,b\n1,2\n2,3\n3,x\n")
-    with pytest.raises(FileError, match="column 'b', row 2 .*: x is no int64"):
+    with pytest.raises(FileError, match="column 'b', row 2 .*: x cannot be read as int64"):
         CSVDataset(path, types={"b": int})
     with pytest.raises(FileError, match="no such file"):
         CSVDataset(tmp_path / "none.csv")

@@ -60,7 +60,7 @@ def test_samples_of_an_own_dataset_are_stacked() -> None:
 
 @pytest.mark.parametrize("index", [4, -5])
 def test_a_sample_outside_is_refused(index: int) -> None:
-    with pytest.raises(BoundsError, match=f"sample {index} of a dataset with 4"):
+    with pytest.raises(BoundsError, match=f"sample {index} is out of range for a dataset of 4"):
         numbers(4)[index]
     with pytest.raises(BoundsError):
         numbers(4).batch([index])
@@ -87,7 +87,9 @@ def test_what_is_refused_names_the_line() -> None:
 
 
 def test_a_folder_in_the_place_of_the_split_is_recognized() -> None:
-    with pytest.raises(ArgumentError, match=r'there are "train", "test"; the folder is the second'):
+    with pytest.raises(
+        ArgumentError, match=r'must be one of "train", "test"; the folder is the second'
+    ):
         load_mnist("/folder")
 
 
@@ -138,10 +140,10 @@ def test_samples_of_different_shapes_make_no_batch() -> None:
          r"sample 1\[0\] is \(4, 2\), and sample 0\[0\] \(3, 2\); .*Resize.*pad_sequence"),
         ([np.zeros(3), np.zeros(3), np.zeros(())], ShapeError,
          r"sample 2 is \(\), and sample 0 \(3,\)"),
-        ([("a", 1), ("b", 2)], DTypeError, r"sample 0\[0\] .*a str; a Vocabulary .*collate_fn"),
+        ([("a", 1), ("b", 2)], DTypeError, r"sample 0\[0\] .*a str; data.Vocabulary .*collate_fn"),
         ([{"text": "a"}] * 2, DTypeError, r"sample 0\['text'\]"),
         ([Table({"x": [1]})], DTypeError, "sample 0 is a Table, .*batch_size=None"),
-        ("abc", ArgumentError, "a str is no dataset; give a list of texts"),
+        ("abc", ArgumentError, "a str is not a dataset; give a list of texts"),
     ],
 )  # fmt: skip
 def test_what_makes_no_batch_says_why(samples: Any, error: type[SmeltError], message: str) -> None:

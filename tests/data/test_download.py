@@ -79,7 +79,7 @@ def test_a_file_is_fetched_and_kept(
     assert download(file_at(f"{server}/whole"), path) == CONTENT
     assert path.read_bytes() == CONTENT
     assert [other.name for other in path.parent.iterdir()] == ["file"]
-    assert capsys.readouterr().err == "smelt: fetching file (0.0 MB)\n"
+    assert capsys.readouterr().err == "smelt: downloading file (0.0 MB)\n"
 
 
 @pytest.mark.parametrize(

@@ -34,13 +34,13 @@ def put(folder: Path, content: bytes = CONTENT) -> Path:
 def test_a_folder_that_is_named_must_have_the_file(known: Path, tmp_path: Path) -> None:
     put(known)
     assert fetch("small", "file", put(tmp_path / "here")) == CONTENT
-    with pytest.raises(FileError, match="no such file; it is fetched where no folder"):
+    with pytest.raises(FileError, match="no such file; it is downloaded if no folder"):
         fetch("small", "file", tmp_path / "elsewhere")
     with pytest.raises(FileError, match=f"name the folder above .*, {tmp_path / 'here'}, not "):
         fetch("small", "file", tmp_path / "here" / "small")
     (tmp_path / "flat").mkdir()
     (tmp_path / "flat" / "file").write_bytes(CONTENT)
-    with pytest.raises(FileError, match="put file into a folder small"):
+    with pytest.raises(FileError, match="put file in a folder small"):
         fetch("small", "file", tmp_path / "flat")
 
 

@@ -70,7 +70,7 @@ def test_the_clothes_are_the_published_ones(published: Path) -> None:
 
 
 def test_an_unknown_split_is_refused() -> None:
-    with pytest.raises(ArgumentError, match='split=\'dev\'; there are "train", "test"'):
+    with pytest.raises(ArgumentError, match='split=\'dev\' must be one of "train", "test"'):
         load_mnist("dev")
 
 

@@ -75,7 +75,7 @@ def test_any_object_of_samples_is_a_dataset(workers: int) -> None:
     assert sorted(b.item() for b in DataLoader(whole, num_workers=workers)) == [1, 2, 3]
     assert [b.tolist() for b in DataLoader([3, 1, 2], 2, num_workers=workers)] == [[3, 1], [2]]
     with pytest.raises(
-        ArgumentError, match="generator is no dataset: it has no __len__ and no __g"
+        ArgumentError, match="generator is not a dataset: it has no __len__ and no __g"
     ):
         DataLoader((number for number in range(3)), num_workers=workers)  # type: ignore[arg-type]
 
@@ -86,7 +86,7 @@ def test_what_fails_names_the_sample(workers: int) -> None:
         list(DataLoader(Plain(), 5, num_workers=workers))
     assert caught.value.__notes__ == ["reading sample 3 of a Plain"]
     rest = Subset(Plain(), [0, 4])
-    with pytest.raises(DTypeError, match=r"sample 4\['text'\] is no number.* a str") as refused:
+    with pytest.raises(DTypeError, match=r"sample 4\['text'\] is not a number.* a str") as refused:
         list(DataLoader(rest, 2, num_workers=workers))
     assert f"\n  at {__file__}" in str(refused.value)
 

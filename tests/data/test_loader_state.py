@@ -108,8 +108,8 @@ def test_a_state_of_another_loader_is_refused() -> None:
     loader = DataLoader(list(range(9)), 2, seed=0)
     state = loader.state_dict()
     for other, message in [
-        (DataLoader(list(range(8)), 2, seed=0), "samples=9, and this one has samples=8"),
-        (DataLoader(list(range(9)), 3, seed=0), "batch_size=2, and .* batch_size=3"),
+        (DataLoader(list(range(8)), 2, seed=0), "samples=9, but this one has samples=8"),
+        (DataLoader(list(range(9)), 3, seed=0), "batch_size=2, but .* batch_size=3"),
         (DataLoader(list(range(9)), 2), "generators=1"),
     ]:
         with pytest.raises(StateError, match=message):
@@ -159,5 +159,5 @@ def test_each_replica_reads_its_part() -> None:
     first = list(sampler)
     sampler.set_epoch(1)
     assert list(sampler) != first == list(DistributedSampler(range(9), 3, 1, seed=4))
-    with pytest.raises(ArgumentError, match="rank=3 is none of 0 to 2"):
+    with pytest.raises(ArgumentError, match="rank=3 must lie in 0 to 2"):
         DistributedSampler(range(9), 3, 3)

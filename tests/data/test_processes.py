@@ -199,7 +199,7 @@ def test_an_iterable_dataset_comes_once_in_order(workers: int, context: str | No
 
 def test_settings_that_exclude_each_other_are_refused() -> None:
     for options, message in [
-        ({"multiprocessing_context": "threads", "num_workers": 1}, 'there are "'),
+        ({"multiprocessing_context": "threads", "num_workers": 1}, 'must be one of "'),
         ({"multiprocessing_context": "fork"}, "give num_workers as well"),
         ({"timeout": 1}, "give num_workers as well"),
         ({"timeout": -1, "num_workers": 1}, "timeout=-1"),
@@ -209,7 +209,7 @@ def test_settings_that_exclude_each_other_are_refused() -> None:
     ]:
         with pytest.raises(ArgumentError, match=message):
             DataLoader(Odd(), **options)  # type: ignore[arg-type]
-    with pytest.raises(ArgumentError, match="an order of its own"):
+    with pytest.raises(ArgumentError, match="determines the order itself"):
         DataLoader(Lines(), shuffle=True)
     with pytest.raises(TypeError, match="a Lines has no __len__"):
         len(DataLoader(Lines()))
@@ -219,7 +219,7 @@ def test_settings_that_exclude_each_other_are_refused() -> None:
     with pytest.raises(ArgumentError, match="cannot be sent to a process"):
         list(unsendable)
     texts = DataLoader(["a"], num_workers=1, multiprocessing_context="fork")
-    with pytest.raises(DTypeError, match="sample 0 is no number"):
+    with pytest.raises(DTypeError, match="sample 0 is not a number"):
         list(texts)
 
 

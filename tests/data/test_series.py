@@ -53,15 +53,20 @@ def test_a_step_goes_over_windows() -> None:
 @pytest.mark.parametrize(
     ("series", "options", "error", "message"),
     [
-        (np.arange(3), {"length": 3}, ArgumentError, "3 places has no window of 3 with 1"),
+        (
+            np.arange(3),
+            {"length": 3},
+            ArgumentError,
+            "3 values is too short for length=3 and horizon=1",
+        ),
         (np.arange(3), {"length": 0}, ArgumentError, "length=0"),
         (np.arange(9), {"length": 2, "stride": 0}, ArgumentError, "stride=0"),
-        ([1, None, 2, 3], {"length": 2}, ArgumentError, r"missing at place 1 \(1 in all\)"),
+        ([1, None, 2, 3], {"length": 2}, ArgumentError, r"missing at index 1 \(1 in all\)"),
         ({"x": ["a"] * 5}, {"length": 2}, DTypeError, "column 'x' holds text"),
-        (["a"] * 5, {"length": 2}, DTypeError, "holds numbers"),
+        (["a"] * 5, {"length": 2}, DTypeError, "must hold numbers"),
         (np.zeros((3, 3, 3)), {"length": 1}, ShapeError, r"\(3, 3, 3\)"),
-        (np.zeros(5), {"length": 1, "target": 0}, ArgumentError, "no columns to choose"),
-        (np.zeros((5, 2)), {"length": 1, "target": 2}, ArgumentError, "no column of 2"),
+        (np.zeros(5), {"length": 1, "target": 0}, ArgumentError, "single column"),
+        (np.zeros((5, 2)), {"length": 1, "target": 2}, ArgumentError, "the series has 2 columns"),
         ({"x": np.zeros(5)}, {"length": 1, "target": "y"}, ArgumentError, "no column 'y'"),
     ],
 )
@@ -81,11 +86,20 @@ def test_parts_in_the_order_of_time() -> None:
     parts = split_in_time(TensorDataset(smelt.arange(5)), [4, 1])
     assert parts[1][0][0].item() == 4
     assert isinstance(split_in_time({"x": [1, 2]}, [1, 1])[0], Table)
-    with pytest.raises(ArgumentError, match=r"split_in_time: lengths \[4, 4\] .* sum 10"):
+    with pytest.raises(ArgumentError, match=r"split_in_time: lengths \[4, 4\] .* add up to 10"):
         split_in_time(np.zeros(10), [4, 4])
-    with pytest.raises(ArgumentError, match=r"lengths are a list.*\[0.8, 0.2\]; got 0.8"):
+    with pytest.raises(ArgumentError, match=r"lengths must be a list.*\[0.8, 0.2\], got 0.8"):
         split_in_time(np.zeros(10), 0.8)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="gap=-1"):
         split_in_time(np.zeros(10), [5, 5], gap=-1)
-    with pytest.raises(ArgumentError, match="no room for gaps of 9"):
+    with pytest.raises(ArgumentError, match="too few for 1 gaps of 9"):
         split_in_time(np.zeros(3), [0.5, 0.5], gap=9)
+
+
+def test_a_column_of_an_array_has_a_number_and_no_name() -> None:
+    with pytest.raises(ArgumentError, match=r"'x' is the name of a column, .* number, 0 to 1, or"):
+        windows(np.zeros((5, 2)), 2, target="x")
+    with pytest.raises(ArgumentError, match="target='x': a series of shape .* leave target= out"):
+        windows(np.zeros(5), 2, target="x")
+    table = {"x": np.arange(5.0), "y": np.zeros(5)}
+    assert windows(table, 2, target="x")[0][1].tolist() == [2.0]

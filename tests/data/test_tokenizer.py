@@ -35,7 +35,7 @@ def test_a_tokenizer_does_what_a_vocabulary_does(tmp_path: Path) -> None:
         other.batch(["a"])
     other.load_state_dict(smelt.load(tmp_path / "state.safetensors"))
     assert other.encode("a bad film") == tokenizer.encode("a bad film")
-    with pytest.raises(BoundsError, match="99 is no number of 6 tokens"):
+    with pytest.raises(BoundsError, match="99 is not the number of one of the 6 tokens"):
         tokenizer.decode([99])
     with pytest.raises(ArgumentError, match="a int is neither"):
         Tokenizer(3)
@@ -69,7 +69,7 @@ def test_a_vocabulary_comes_out_of_a_file(tmp_path: Path) -> None:
         fresh.load_state_dict(smelt.load(tmp_path / "a.safetensors")["text"])
         assert fresh.encode("a bad film") == made.encode("a bad film")
         assert fresh.decode(fresh.encode("a bad film")) == "a bad film"
-    with pytest.raises(StateError, match="made by list, and this one splits texts with split_words"):
+    with pytest.raises(StateError, match="made by list, .* splits texts with split_words"):
         Vocabulary([]).load_state_dict(Vocabulary.characters(TEXTS).state_dict())
     with pytest.raises(StateError, match="a state_dict has tokens"):
         Vocabulary([]).load_state_dict({})

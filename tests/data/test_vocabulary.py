@@ -103,18 +103,20 @@ def test_what_is_wrong_is_said() -> None:
     bare = Vocabulary(["a"], specials=())
     with pytest.raises(ArgumentError, match="'b' is not in the vocabulary of 1 tokens"):
         bare.encode("b")
-    with pytest.raises(ArgumentError, match="no '<pad>'; say by `padding`"):
+    with pytest.raises(ArgumentError, match="no '<pad>'; give the number"):
         bare.batch(["a"])
     with pytest.raises(ArgumentError, match="more than once: 'a'"):
         Vocabulary(["a", "b", "a"])
     with pytest.raises(ArgumentError, match="order='count'"):
         Vocabulary.build([], order="count")
-    with pytest.raises(ArgumentError, match="size=1 has no room"):
+    with pytest.raises(ArgumentError, match="size=1 leaves no room"):
         Vocabulary.build([], size=1)
     with pytest.raises(ArgumentError, match="length=-1"):
         Vocabulary(["a"]).batch(["a"], length=-1)
     for number in (-1, 3):
-        with pytest.raises(BoundsError, match=f"decode: {number} is no number of 3 tokens"):
+        with pytest.raises(
+            BoundsError, match=f"decode: {number} is not the number of one of the 3 tokens"
+        ):
             Vocabulary(["a"]).decode([number])
 
 

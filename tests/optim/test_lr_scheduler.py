@@ -179,7 +179,7 @@ def test_changed_setting_shows_in_the_fingerprint() -> None:
         (lambda o: lr_scheduler.ConstantLR(o, 1.5), r"factor must lie in \[0, 1\]"),
         (lambda o: lr_scheduler.LinearLR(o, 2.0), "start_factor must lie in"),
         (lambda o: lr_scheduler.MultiplicativeLR(o, [3]), "must be a function, got a int"),
-        (lambda o: lr_scheduler.ChainedScheduler([]), "no schedules"),
+        (lambda o: lr_scheduler.ChainedScheduler([]), "give at least one schedule"),
         (lambda o: lr_scheduler.ChainedScheduler([3]), "got a int"),
         (
             lambda o: lr_scheduler.SequentialLR(o, [lr_scheduler.ReduceLROnPlateau(o)], []),
@@ -187,7 +187,7 @@ def test_changed_setting_shows_in_the_fingerprint() -> None:
         ),
         (
             lambda o: lr_scheduler.SequentialLR(o, [lr_scheduler.ConstantLR(sgd())], []),
-            "is of another optimizer",
+            "belongs to another optimizer",
         ),
         (lambda o: lr_scheduler.LinearLR(o, total_iters=0), "total_iters"),
         (lambda o: lr_scheduler.PolynomialLR(o, total_iters=0), "total_iters"),
@@ -195,13 +195,16 @@ def test_changed_setting_shows_in_the_fingerprint() -> None:
         (lambda o: lr_scheduler.LambdaLR(o, [abs, abs]), "2 functions for 1 groups"),
         (lambda o: lr_scheduler.OneCycleLR(o, 0.1), "total_steps"),
         (lambda o: lr_scheduler.OneCycleLR(o, 0.1, total_steps=0), "positive"),
-        (lambda o: lr_scheduler.OneCycleLR(o, [0.1, 0.2], 5), "2 max_lr for 1 groups"),
+        (
+            lambda o: lr_scheduler.OneCycleLR(o, [0.1, 0.2], 5),
+            "got 2 values of max_lr for 1 groups",
+        ),
         (lambda o: lr_scheduler.OneCycleLR(o, 0.1, 5, anneal_strategy="sin"), "sin"),
         (lambda o: lr_scheduler.OneCycleLR(o, 0.1, 5, pct_start=2.0), "pct_start"),
         (lambda o: lr_scheduler.OneCycleLR(sgd(momentum=0.0), 0.1, 5), "made without one"),
         (lambda o: lr_scheduler.ReduceLROnPlateau(o, mode="low"), "low"),
         (lambda o: lr_scheduler.ReduceLROnPlateau(o, factor=1.0), "factor"),
-        (lambda o: lr_scheduler.ReduceLROnPlateau(o, min_lr=[0.0, 0.1]), "2 min_lr"),
+        (lambda o: lr_scheduler.ReduceLROnPlateau(o, min_lr=[0.0, 0.1]), "got 2 values of min_lr"),
         (lambda o: lr_scheduler.SequentialLR(o, [lr_scheduler.ConstantLR(o)], [3]), "0 rising"),
         (
             lambda o: lr_scheduler.SequentialLR(o, [lr_scheduler.ConstantLR(o)] * 3, [3, 3]),
@@ -226,7 +229,7 @@ def test_a_later_group_without_its_setting_is_refused(make: Any) -> None:
     optimizer = sgd()
     scheduler = make(optimizer)
     optimizer.add_param_group({"params": [nn.Parameter(smelt.ones(1))]})
-    with pytest.raises(errors.ArgumentError, match="has got a group 1 since"):
+    with pytest.raises(errors.ArgumentError, match="group 1 was added to the optimizer later"):
         scheduler.step(*([1.0] if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau) else []))
 
 

@@ -291,8 +291,8 @@ def leaked() -> list[smelt.Tensor]:
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda x: optim.SGD([]), errors.ArgumentError, "without parameters"),
-        (lambda x: optim.SGD(iter([])), errors.ArgumentError, "without parameters"),
+        (lambda x: optim.SGD([]), errors.ArgumentError, "no parameters to optimize"),
+        (lambda x: optim.SGD(iter([])), errors.ArgumentError, "no parameters to optimize"),
         (lambda x: optim.SGD(x), errors.ArgumentError, "iterable"),
         (lambda x: optim.SGD(5), errors.ArgumentError, "iterable, got one int"),
         (lambda x: optim.Adam(nn.ReLU()), errors.ArgumentError, r"give model.parameters\(\)"),

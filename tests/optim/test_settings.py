@@ -60,9 +60,10 @@ def test_no_setting_takes_a_value_out_of_its_range(kind: Any, place: str) -> Non
         (optim.Adam, "beta1", "did you mean 'betas'"),
         (optim.AdamW, "weigth_decay", "did you mean 'weight_decay'"),
         (optim.RMSprop, "LR", "did you mean 'lr'"),
-        (optim.SGD, "betas", r"none of its settings \(it has lr, momentum"),
-        (optim.Adam, "momentum", r"none of its settings \(it has lr, betas"),
-        (optim.Adagrad, "beta1", "none of its settings"),
+        (optim.SGD, "betas", r"not one of its settings \(it has lr, momentum"),
+        (optim.Adam, "momentum", "not one of its settings; did you mean 'betas'"),
+        (optim.Adam, "rho", r"not one of its settings \(it has lr, betas"),
+        (optim.Adagrad, "beta1", "not one of its settings"),
     ],
 )
 def test_a_key_that_is_meant_for_a_setting_is_refused(
@@ -178,3 +179,30 @@ def test_no_argument_takes_a_value_out_of_its_range(name: str) -> None:
 def test_what_is_wrong_is_named(name: str, argument: str, value: Any, message: str) -> None:
     with pytest.raises(errors.ArgumentError, match=message):
         getattr(lr_scheduler, name)(sgd(), **{**ARGUMENTS[name], argument: value})
+
+
+@pytest.mark.parametrize(
+    ("kind", "keyword", "hint"),
+    [
+        (
+            optim.Adam,
+            "momentum",
+            "did you mean 'betas' for 'momentum' (the first of its two numbers)",
+        ),
+        (
+            optim.AdamW,
+            "beta_2",
+            "did you mean 'betas' for 'beta_2' (the second of its two numbers)",
+        ),
+        (optim.Adam, "learning_rate", "did you mean 'lr' for 'learning_rate'"),
+        (optim.AdamW, "decay", "did you mean 'weight_decay' for 'decay'"),
+        (optim.Adagrad, "epsilon", "did you mean 'eps' for 'epsilon'"),
+        (optim.RMSprop, "rho", "did you mean 'alpha' for 'rho'"),
+        (optim.SGD, "Nesterov", "did you mean 'nesterov' for 'Nesterov'"),
+        (optim.Adagrad, "momentum", "it takes (params, lr, lr_decay"),
+    ],
+)
+def test_settings_of_other_libraries_get_the_names_here(kind: Any, keyword: str, hint: str) -> None:
+    with pytest.raises(errors.ArgumentTypeError) as caught:
+        kind([parameter(1.0)], **{keyword: 0.9})
+    assert f"unexpected keyword argument {keyword!r}; {hint}" in caught.value.message

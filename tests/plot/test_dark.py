@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from smelt import plot
 from smelt.errors import ArgumentError
+from smelt.pages import pictured
 from smelt.plot.dark import DARK_PAPER, dark, with_dark_colors
 from smelt.plot.style import COLORS, GRAY, INK, color_of, line_of
 
@@ -137,3 +140,28 @@ def test_a_matrix_of_many_classes_stays_of_a_size_to_look_at() -> None:
     assert max(figure.get_size_inches()) < 20
     assert not axes.texts
     assert len(axes.get_xticklabels()) <= 30
+
+
+def test_a_figure_of_very_many_shapes_is_dark_on_a_dark_page() -> None:
+    random = np.random.default_rng(0)
+    figure = plot.scatter(random.normal(size=(3000, 2)), random.integers(0, 2, 3000))
+    shown = pictured(figure, "points")
+    assert not shown.is_paper
+    light, dark_one = (_pixels_of(one) for one in (shown.address, shown.dark_address))
+    assert light.shape == dark_one.shape
+    assert (light[0, 0, :3] == 1).all()
+    paper = [int(DARK_PAPER[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    assert dark_one[0, 0, :3] == pytest.approx(paper)
+
+
+def test_a_photograph_keeps_its_paper_whatever_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smelt.pages.LARGE", 0)
+    shown = pictured(plot.images(np.ones((1, 2, 2))), "white")
+    assert (shown.is_paper, shown.dark_address) == (True, "")
+
+
+def _pixels_of(address: str) -> np.ndarray:
+    from matplotlib.image import imread
+
+    content = base64.b64decode(address.removeprefix("data:image/png;base64,"))
+    return imread(io.BytesIO(content), "png")

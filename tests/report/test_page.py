@@ -219,7 +219,13 @@ def test_a_folder_lists_its_runs(tmp_path: Path) -> None:
     table = list_runs(tmp_path)
     found = {Path(row[0]).name: row for row in table.rows}
     assert set(found) == {"good", "bad"}
-    assert found["good"][1:5] == ("digits", "3", "1.5 s", "held-out loss 0.6667")
+    assert found["good"][1:6] == (
+        "digits",
+        "3",
+        "1.5 s",
+        "held-out loss 0.6667 (epoch 3)",
+        "0.6667",
+    )
     assert (found["good"][-1], found["bad"][-1]) == ("", "damaged")
     assert [Path(row[0]).name for row in list_runs(tmp_path / "good").rows] == ["good"]
     for wrong, message in (("nothing", "no run in it"), ("absent", "no such folder")):
@@ -232,3 +238,30 @@ def test_dark_mode_phone_width_and_print_are_in_the_page(tmp_path: Path) -> None
     assert 'name="viewport"' in page
     for rule in (r"@media screen and \(prefers-color-scheme: dark\)", "@media print"):
         assert re.search(rule, page)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "best", "last"),
+    [
+        ({"name": "held_out_f1", "mode": "max"}, "held-out f1 0.9 (epoch 2)", "0.7"),
+        ({"name": "held_out_f1", "mode": "min"}, "held-out f1 0.5 (epoch 1)", "0.7"),
+        ({"name": "loss", "mode": "min"}, "loss 0.1 (epoch 1)", "0.3"),
+        ({"name": "absent", "mode": "max"}, "held-out score 3 (epoch 3)", "3"),
+        ("damaged", "held-out score 3 (epoch 3)", "3"),
+    ],
+)
+def test_a_list_shows_the_best_value_of_what_a_run_has_monitored(
+    monitor: Any, best: str, last: str, tmp_path: Path
+) -> None:
+    lines = [
+        {"epoch": n, "loss": n / 10, "held_out_score": n, "held_out_f1": f1, "seconds": 1.0}
+        for n, f1 in ((1, 0.5), (2, 0.9), (3, 0.7))
+    ]
+    written(
+        tmp_path / "run",
+        config_json="{}",
+        metrics_jsonl="".join(json.dumps(line) + "\n" for line in lines),
+        summary_json=json.dumps({"monitor": monitor}),
+    )
+    (row,) = list_runs(tmp_path).rows
+    assert row[4:6] == (best, last)

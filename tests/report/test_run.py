@@ -41,7 +41,7 @@ def test_what_is_no_run_is_one_error(tmp_path: Path) -> None:
     ("files", "problem"),
     [
         ({"config_json": "{"}, "config.json is damaged"),
-        ({"config_json": "[1]"}, "config.json is damaged (it holds nothing by name)"),
+        ({"config_json": "[1]"}, "config.json is damaged (it holds no values by name)"),
         ({"config_json": b"\xff\xfe{}"}, "config.json is damaged"),
         ({"config_json": '{"a": 1, "a": 2}'}, "'a' is named twice"),
         ({"config_json": '{"a":' * 60 + "1" + "}" * 60}, "nested too deeply"),

@@ -261,11 +261,11 @@ def test_what_is_not_finite_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("given", "kind", "words"),
     [
-        ({"solver": "lbfgs"}, ArgumentError, "solver='lbfgs' is not there"),
-        ({"solver": "adm"}, ArgumentError, "there are 'sgd', 'adam'"),
-        ({"activation": "gelu"}, ArgumentError, "there are 'identity', 'logistic', 'tanh', 'relu'"),
-        ({"learning_rate": "fast"}, ArgumentError, "there are 'constant'"),
-        ({"learning_rate": ["constant"]}, ArgumentError, "there are 'constant'"),
+        ({"solver": "lbfgs"}, ArgumentError, "solver='lbfgs' is not available"),
+        ({"solver": "adm"}, ArgumentError, "must be one of 'sgd', 'adam'"),
+        ({"activation": "gelu"}, ArgumentError, "one of 'identity', 'logistic', 'tanh', 'relu'"),
+        ({"learning_rate": "fast"}, ArgumentError, "must be one of 'constant'"),
+        ({"learning_rate": ["constant"]}, ArgumentError, "must be one of 'constant'"),
         ({"hidden_layer_sizes": (3, 0)}, ArgumentError, "hidden_layer_sizes must be > 0"),
         ({"hidden_layer_sizes": (3.5,)}, ArgumentError, "hidden_layer_sizes must be > 0"),
         ({"hidden_layer_sizes": "big"}, ArgumentError, "hidden_layer_sizes must be > 0"),

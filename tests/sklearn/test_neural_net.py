@@ -82,7 +82,7 @@ def test_a_module_that_is_given_stays_as_it_is() -> None:
     first = net.fit(X, Y).predict_proba(X)
     assert module.hidden.weight.tolist() == before
     np.testing.assert_array_equal(net.fit(X, Y).predict_proba(X), first)
-    with pytest.raises(ArgumentError, match="is made already, and takes no module__width"):
+    with pytest.raises(ArgumentError, match="which takes no module__width"):
         classifier(module, module__width=3).fit(X, Y)
 
 
@@ -130,7 +130,7 @@ def test_outputs_mean_what_one_says() -> None:
     net.set_params(predict_nonlinearity=F.sigmoid)
     expected = F.sigmoid(smelt.tensor(logits)).numpy()
     np.testing.assert_allclose(net.predict_proba(X), expected, rtol=1e-6)
-    with pytest.raises(ArgumentError, match="predict_nonlinearity='soft'; it is 'auto', None"):
+    with pytest.raises(ArgumentError, match="predict_nonlinearity='soft' must be 'auto', None"):
         net.set_params(predict_nonlinearity="soft").predict(X)
     with pytest.raises(ArgumentError, match="is for two classes, and y has 3"):
         classifier(criterion=nn.BCEWithLogitsLoss).fit(X, Y)
@@ -187,14 +187,14 @@ def test_arguments_of_parts_are_parameters() -> None:
         ({"modul__width": 3}, ArgumentTypeError, "no argument 'modul__width'"),
         ({"width": 3}, ArgumentTypeError, "arguments of its parts are module__..., criterion__"),
         ({"module__wide": 3}, TypeError, "wide"),
-        ({"optimizer": "adam"}, ArgumentTypeError, "optimizer='adam'; it is a class, or"),
+        ({"optimizer": "adam"}, ArgumentTypeError, "optimizer='adam' must be a class, or"),
         ({"optimizer": None}, ArgumentTypeError, "optimizer=None"),
         ({"criterion": "mse"}, ArgumentTypeError, "criterion='mse'"),
-        ({"module": dict}, ArgumentTypeError, "made a dict; it is a Module, or a class"),
+        ({"module": dict}, ArgumentTypeError, "made a dict; it must be a Module, or a class"),
         ({"max_epochs": -1}, ArgumentError, "max_epochs=-1 must be a whole number, at least 0"),
         ({"batch_size": 0.5}, ArgumentError, "batch_size=0.5 must be a whole number, at least 1"),
-        ({"train_split": 1.5}, ArgumentError, "train_split=1.5; it is None, a share between"),
-        ({"scheduler_interval": "day"}, ArgumentError, "there are 'step', 'epoch'"),
+        ({"train_split": 1.5}, ArgumentError, "train_split=1.5 must be None, a fraction between"),
+        ({"scheduler_interval": "day"}, ArgumentError, "must be 'step' or 'epoch'"),
         ({"lr": -1.0}, ArgumentError, "lr must not be negative"),
     ],
 )
@@ -244,7 +244,7 @@ def test_held_out_samples_are_measured(split: Any) -> None:
 def test_early_stopping_brings_the_best_weights_back() -> None:
     stop = train.EarlyStopping("loss", patience=2)
     net = classifier(train_split=0.3, callbacks=[stop], max_epochs=500, lr=0.5).fit(X, Y)
-    assert net.history_.stopped.startswith("loss has not got better than")
+    assert net.history_.stopped.startswith("held-out loss has not improved for")
     assert stop.best is None  # the estimator has trained with a copy
     assert net.callbacks_[0].best == min(e.held_out["loss"] for e in net.history_.epochs)
     x, y = X[:30], Y[:30]
@@ -280,7 +280,7 @@ def test_partial_fit_is_one_pass() -> None:
     assert [epoch.number for epoch in net.history_.epochs] == [1, 2, 3, 4]
     with pytest.raises(ArgumentError, match="is not the same as on last call"):
         net.partial_fit(X, Y, classes=[0, 1])
-    with pytest.raises(ShapeError, match="targets are"):
+    with pytest.raises(ShapeError, match="the targets have the shape"):
         regressor().partial_fit(*NUMBERS).partial_fit(NUMBERS[0], np.ones((120, 2)))
 
 

@@ -24,7 +24,14 @@ ESTIMATORS = [TabularClassifier(**SETTINGS), TabularRegressor(**SETTINGS)]
 with warnings.catch_warnings():
     # they have no base of scikit-learn's, since they are to work where it is not installed
     warnings.filterwarnings("ignore", ".* does not inherit from `sklearn.base.BaseEstimator`")
-    CHECKS = [pair for estimator in ESTIMATORS for pair in estimator_checks_generator(estimator)]
+    GENERATED = [pair for estimator in ESTIMATORS for pair in estimator_checks_generator(estimator)]
+# these find the columns of a data frame by name, and take them in any order
+BY_ORDER = "check_dataframe_column_names_consistency"
+CHECKS = [
+    (estimator, check)
+    for estimator, check in GENERATED
+    if getattr(check, "func", check).__name__ != BY_ORDER
+]
 NAMES = [
     f"{type(estimator).__name__}-{number}-{getattr(check, 'func', check).__name__}"
     for number, (estimator, check) in enumerate(CHECKS)

@@ -34,7 +34,7 @@ def test_what_columns_are_taken_for_is_told(classifier: TabularClassifier, table
     assert kinds == {
         "row_id": ("left out", "it numbers the rows"),
         "x": ("number", "12 missing"),
-        "whole": ("number", "4 whole numbers; as a category if you say so"),
+        "whole": ("number", "4 whole numbers; a category if types says so"),
         "flag": ("boolean", ""),
         "kind": ("category", "3 of them, 18 missing"),
         "day": ("date", ""),
@@ -229,7 +229,7 @@ def test_rows_are_dicts_as_well(table: Table, quick: dict[str, Any]) -> None:
     names = [name for name in table.names if name != "label"]
     rows = [{name: table[name][row] for name in names} for row in range(3)]
     assert model.predict(rows).tolist() == model.predict(table)[:3].tolist()
-    with pytest.raises(ArgumentTypeError, match="a file must be read first"):
+    with pytest.raises(ArgumentTypeError, match="which must be read first"):
         model.predict("rows.csv")
 
 
@@ -246,3 +246,57 @@ def test_calls_in_other_words_are_told_the_own(call: Any, message: str) -> None:
     with pytest.raises(ArgumentTypeError) as caught:
         call()
     assert message in caught.value.message
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "dict"])
+def test_columns_are_found_by_name_in_any_order(
+    library: str, table: Table, quick: dict[str, Any]
+) -> None:
+    columns = {name: table[name] for name in ("x", "whole", "kind")}
+    model = TabularClassifier(**quick).fit(_frame(library, columns), np.array(table["label"]))
+    expected = model.predict_proba(_frame(library, columns))
+    moved = _frame(library, {"more": table["note"], **dict(reversed(columns.items()))})
+    assert (model.predict_proba(moved) == expected).all()
+    renamed = {"x": columns["x"], "Whole": columns["whole"]}
+    with pytest.raises(ArgumentError) as caught:
+        model.predict(_frame(library, renamed))
+    assert caught.value.message == (
+        "TabularClassifier: the table has no columns 'whole', 'kind', with which the model was "
+        "trained. It also has 'Whole': if the name has changed, rename the column back"
+    )
+    with pytest.raises(ArgumentError, match=r"no column 'kind', .* Add it; where a value is not"):
+        model.predict(_frame(library, {name: columns[name] for name in ("x", "whole")}))
+
+
+def _frame(library: str, columns: dict[str, Any]) -> Any:
+    """Returns a table of a library."""
+    if library == "dict":
+        return columns
+    pytest.importorskip(library)
+    if library == "pandas":
+        return pytest.importorskip("pandas").DataFrame(columns)
+    frame = pytest.importorskip("polars").DataFrame(columns)
+    return frame.to_arrow() if library == "pyarrow" else frame
+
+
+def test_row_numbers_are_named_before_they_are_learned(quick: dict[str, Any]) -> None:
+    x = np.linspace(-1, 1, 40)
+    table = {"x": x, "position": np.arange(5, 45)}
+    message = r"the column 'position' grows .* as row numbers do; types=\{'position': 'ignore'\}"
+    with pytest.warns(UserWarning, match=message):
+        TabularRegressor(**quick).fit(table, x)
+    for kind in ("ignore", "number"):
+        TabularRegressor(types={"position": kind}, **quick).fit(table, x)
+    unordered = {**table, "position": np.arange(40) * 7 % 40}
+    TabularRegressor(**quick).fit(unordered, x)
+
+
+def test_a_setting_in_the_wrong_place_is_sent_to_the_constructor(quick: dict[str, Any]) -> None:
+    options: dict[str, Any] = {"types": {"x": "number"}}
+    with pytest.raises(ArgumentTypeError, match=r"constructor: TabularRegressor\(types=...\)"):
+        TabularRegressor(**quick).fit(np.zeros((4, 1)), np.zeros(4), **options)
+    options = {"epochs": 3}
+    with pytest.raises(ArgumentTypeError, match=r"TabularRegressor\(max_epochs=...\)"):
+        TabularRegressor(**quick).fit(np.zeros((4, 1)), np.zeros(4), **options)
+    with pytest.raises(ArgumentTypeError, match="did you mean 'max_epochs' for 'epochs'"):
+        TabularRegressor(**options)

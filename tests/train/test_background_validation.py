@@ -272,10 +272,10 @@ def test_what_cannot_be_measured_beside_is_refused(tmp_path: Path) -> None:
     plateau = optim.lr_scheduler.ReduceLROnPlateau(optimizer)
     given = model, F.cross_entropy, optimizer
     options: Any = {"epochs": 1, "background_validation": True, "progress": False}
-    with pytest.raises(ArgumentError, match="a ReduceLROnPlateau wants the figures"):
+    with pytest.raises(ArgumentError, match="a ReduceLROnPlateau needs the metrics"):
         train.fit(*given, (X, Y), validation=HELD_OUT, scheduler=plateau, **options)
     loader = DataLoader(TensorDataset(X, Y), batch_size=8)
-    with pytest.raises(ArgumentError, match="one loader cannot be read"):
+    with pytest.raises(ArgumentError, match="cannot read the same loader"):
         train.fit(*given, loader, validation=loader, **options)
 
     class Changes(train.Callback):

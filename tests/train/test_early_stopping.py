@@ -46,7 +46,7 @@ def test_it_ends_when_nothing_gets_better_and_goes_back_to_the_best() -> None:
     history, script, stop = run([3.0, 1.0, 2.0, 1.0, 0.5])
     assert len(history.epochs) == 4
     assert (stop.best, stop.best_epoch) == (1.0, 2)
-    assert history.stopped == "loss has not got better than 1 since epoch 2"
+    assert history.stopped == "held-out loss has not improved for 2 epochs (best: 1 in epoch 2)"
     assert script.model.weight.item() == script.weights[1] != script.weights[3]
 
 
@@ -58,7 +58,7 @@ def test_the_last_weights_stay_where_that_is_wanted() -> None:
 def test_more_is_better_where_one_says_so() -> None:
     history, _, stop = run([0.1, 0.5, 0.4, 0.3, 0.2], name="score", mode="max")
     assert (len(history.epochs), stop.best_epoch) == (4, 2)
-    with pytest.raises(ArgumentError, match="monitor='score': whether more or less .* mode="):
+    with pytest.raises(ArgumentError, match="monitor='score': it is not known .* mode="):
         run([0.1, 0.2], name="score")
 
 
@@ -70,7 +70,10 @@ def test_too_little_better_does_not_count_and_nan_neither() -> None:
 
 
 def test_a_figure_that_is_not_there_is_named() -> None:
-    with pytest.raises(ArgumentError, match="monitor='f1': the epochs have loss, train_loss only"):
+    with pytest.raises(
+        ArgumentError,
+        match="monitor='f1' is not measured; there are 'loss' of held-out data and 'train_loss'",
+    ):
         run([1.0], monitor="f1")
 
 

@@ -195,9 +195,13 @@ def test_metrics_need_no_more_versions_than_the_model(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("data", "error", "words"),
     [
-        ((X, Y[:3]), ShapeError, r"evaluate: arrays need one first extent.*\(50, 4\), \(3,\)"),
-        ((X, 3.0), ArgumentError, "a tuple of data holds arrays, and this one a float"),
-        ((), ShapeError, "got shapes none"),
+        (
+            (X, Y[:3]),
+            ShapeError,
+            r"evaluate: all arrays must have the same first extent.*\(50, 4\), \(3,\)",
+        ),
+        ((X, 3.0), ArgumentError, "a tuple of data must hold arrays, but this one holds a float"),
+        ((), ShapeError, "got the shapes none"),
         ((X[:0], Y[:0]), ArgumentError, "there are no samples"),
         ([], ArgumentError, "no samples in a list"),
         (iter([]), ArgumentError, "there are no samples to measure"),
@@ -222,9 +226,11 @@ def test_other_mistakes(model: Model) -> None:
         train.evaluate(model, (X, Y), {"loss": "accuracy"}, loss=F.cross_entropy)
     with pytest.raises(ArgumentError, match="predict: there are no samples"):
         train.predict(model, iter([]))
-    with pytest.raises(ShapeError, match=r"predict: outputs of shapes \(\)"):
+    with pytest.raises(
+        ShapeError, match=r"predict: the outputs of the batches have the shapes \(\)"
+    ):
         train.predict(lambda x: x.sum(), X)
-    with pytest.raises(ShapeError, match="no common axis of samples, or differ behind it"):
+    with pytest.raises(ShapeError, match="must be the same in all batches"):
         train.predict(lambda x: x, iter([np.ones((2, 3)), np.ones((2, 4))]))
     with pytest.raises(ArgumentTypeError, match="misspelled|batchsize"):
         train.evaluate(model, (X, Y), "accuracy", batchsize=3)

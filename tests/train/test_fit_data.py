@@ -80,9 +80,9 @@ def test_a_table_trains_by_the_names_of_its_columns() -> None:
     table = Table({"a": X[:, 0], "b": X[:, 1], "price": Y[:, 0]})
     found = numbers(trained(table, target="price"))
     np.testing.assert_allclose(found, numbers(trained((X, Y))), rtol=1e-6)
-    with pytest.raises(ArgumentError, match="which column .* target='price'"):
+    with pytest.raises(ArgumentError, match="the column of the table .* target='price'"):
         trained(table)
-    with pytest.raises(ArgumentError, match="target= names columns of a table"):
+    with pytest.raises(ArgumentError, match="target= is for tables"):
         trained((X, Y), target="price")
 
 
@@ -222,13 +222,21 @@ class Nothing:
 @pytest.mark.parametrize(
     ("data", "error", "message"),
     [
-        ((X, Y[:3]), ShapeError, r"one first extent, of samples; got shapes \(24, 2\), \(3, 1\)"),
+        (
+            (X, Y[:3]),
+            ShapeError,
+            r"the same first extent, the number of samples; got the shapes \(24, 2\), \(3, 1\)",
+        ),
         ((X[:0], Y[:0]), ArgumentError, "there are no samples"),
-        ((X, [1, 2]), ShapeError, r"first extent, of samples; got shapes \(24, 2\), \(2,\)"),
-        ((X, 3), ArgumentError, "a tuple of data holds arrays, and this one an int"),
+        (
+            (X, [1, 2]),
+            ShapeError,
+            r"first extent, the number of samples; got the shapes \(24, 2\), \(2,\)",
+        ),
+        ((X, 3), ArgumentError, "a tuple of data must hold arrays, but this one holds an int"),
         (5, ArgumentError, "an int holds no samples"),
         (Once(), ArgumentError, "can be read once only"),
-        (Nothing(), ArgumentError, "the data gave no batch"),
+        (Nothing(), ArgumentError, "the data have no batch"),
         ([X, Y], ArgumentError, r"arrays are given in a tuple, as \(x, y\)"),
         (DataLoader(["a", "b"], collate_fn=list), DTypeError, "in collate_fn"),
         ((X,), ArgumentError, "a batch needs an input and a target"),
@@ -242,7 +250,7 @@ def test_data_that_are_none_are_refused(data: Any, error: type, message: str) ->
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epochs": None}, "say how long, by epochs= or steps="),
+        ({"epochs": None}, "give epochs= or steps=, how long"),
         ({"steps": 2.5}, "steps=2.5 must be a whole number"),
         ({"accumulate": 0}, "accumulate=0"),
         ({"steps_per_epoch": 0}, "steps_per_epoch=0"),
@@ -301,7 +309,7 @@ def test_another_learning_rate_for_a_resumed_run_is_warned_of(tmp_path: Path) ->
 
     fit(0.1, epochs=1)
     fit(0.1, epochs=2, resume=True)
-    with pytest.warns(UserWarning, match="lr=0.1, as it was begun, and not with 0.2"):
+    with pytest.warns(UserWarning, match="lr=0.1, with which it was begun, not with 0.2"):
         fit(0.2, epochs=3, resume=True)
 
 
@@ -323,7 +331,7 @@ def test_a_run_goes_on_only_as_what_it_was(tmp_path: Path) -> None:
         trained((X, Y), run=run, resume=True, batch_size=6)
     with pytest.raises(StateError, match="does not fit Linear"):
         trained((X[:, :1], Y), model=nn.Linear(1, 1), run=run, resume=True)
-    with pytest.raises(FileError, match="holds no run to go on with"):
+    with pytest.raises(FileError, match="holds no run that could be resumed"):
         trained((X, Y), run=tmp_path / "other", resume=True)
     (tmp_path / "no.safetensors").write_bytes(b"nothing")
     with pytest.raises(FileError, match=r"no.safetensors"):
@@ -347,7 +355,7 @@ def test_a_folder_in_which_a_training_is_at_work_is_refused(tmp_path: Path) -> N
 
     class Second(train.Callback):
         def epoch(self, epoch: train.Epoch) -> None:
-            with pytest.raises(FileError, match="another training is at work"):
+            with pytest.raises(FileError, match="another training is using"):
                 trained((X, Y), epochs=9, run=run, resume=True)
 
     trained((X, Y), epochs=3, run=run, resume=True, callbacks=[Second()])
@@ -386,8 +394,8 @@ def test_a_schedule_goes_on_by_the_epoch_unless_it_is_told_otherwise() -> None:
     ("options", "message"),
     [
         ({"loss": "cross_entropy"}, "the loss is 'cross_entropy'; give a function"),
-        ({"callbacks": train.EarlyStopping()}, "callbacks are a list, got"),
-        ({"callbacks": [train.EarlyStopping]}, "among the callbacks is none"),
+        ({"callbacks": train.EarlyStopping()}, "callbacks must be a list, got"),
+        ({"callbacks": [train.EarlyStopping]}, "callbacks contains the class EarlyStopping"),
         ({"scheduler": optim.lr_scheduler.StepLR}, "the scheduler is the class StepLR"),
     ],
 )
@@ -400,18 +408,18 @@ def test_parts_that_do_not_belong_together_are_refused() -> None:
     model, other = nn.Linear(2, 1), nn.Linear(2, 1)
     optimizer, stranger = (optim.SGD(one.parameters(), lr=0.1) for one in (model, other))
     scheduler = optim.lr_scheduler.StepLR(stranger, 3)
-    with pytest.raises(ArgumentError, match="the rates of another optimizer"):
+    with pytest.raises(ArgumentError, match="belongs to another optimizer"):
         train.fit(model, F.mse_loss, optimizer, (X, Y), epochs=1, scheduler=scheduler)
     with pytest.raises(ArgumentError, match="the optimizer is the class SGD|the optimizer is"):
         train.fit(model, F.mse_loss, optim.SGD, (X, Y), epochs=1)  # type: ignore
     loader = DataLoader(TensorDataset(X, Y), batch_size=8)
-    with pytest.raises(ArgumentError, match="a DataLoader says batch_size itself"):
+    with pytest.raises(ArgumentError, match="a DataLoader has its own batch_size"):
         train.fit(model, F.mse_loss, optimizer, loader, epochs=1, batch_size=32)
     shuffled = DataLoader(TensorDataset(X), batch_size=8, shuffle=True)
     with pytest.raises(ArgumentError, match="the loader shuffles"):
         train.predict(model, shuffled)
     table = Table({"a": X[:, 0], "kind": ["x"] * 24, "price": Y[:, 0]})
-    with pytest.raises(ArgumentError, match="hold text: 'kind'; make numbers"):
+    with pytest.raises(ArgumentError, match="hold text: 'kind'; convert them"):
         train.fit(model, F.mse_loss, optimizer, table, epochs=1, target="price")
 
 
@@ -455,11 +463,11 @@ def test_the_same_share_of_the_data_is_held_out_each_time() -> None:
 @pytest.mark.parametrize(
     ("data", "share", "message"),
     [
-        ((X, Y), 0.0, "validation=0.0 is a share of the data, above 0 and below 1"),
-        ((X, Y), 1.5, "validation=1.5 is a share"),
-        ((X, Y), 0.01, "of 24 samples leaves one side empty"),
-        (Stream(), 0.5, "of a Stream give held-out data"),
-        (DataLoader(TensorDataset(X, Y), 8), 0.5, "of a DataLoader give held-out data"),
+        ((X, Y), 0.0, "validation=0.0 must be a fraction of the data, above 0 and below 1"),
+        ((X, Y), 1.5, "validation=1.5 must be a fraction"),
+        ((X, Y), 0.01, "of 24 samples leaves no sample"),
+        (Stream(), 0.5, "cannot be split off a Stream"),
+        (DataLoader(TensorDataset(X, Y), 8), 0.5, "cannot be split off a DataLoader"),
     ],
 )
 def test_a_share_that_cannot_be_held_out_is_refused(data: Any, share: float, message: str) -> None:
@@ -517,7 +525,7 @@ def test_a_run_that_is_finished_says_so(tmp_path: Path) -> None:
         model, F.mse_loss, optimizer, (X, Y), epochs=2, batch_size=8, shuffle=False,
         run=tmp_path / "run", resume=True, progress=False,
     )  # fmt: skip
-    assert history.stopped == "all of it was done before"
+    assert history.stopped == "the training was complete before"
     assert len(history.epochs) == 2
     assert repr(history).startswith("History(2 epochs; last: loss ")
 
@@ -528,7 +536,7 @@ def test_few_samples_are_one_batch_where_nobody_says_how_many() -> None:
     assert (numbers(found) == numbers(trained(few, batch_size=10))).all()
     assert (numbers(found) == numbers(trained(TensorDataset(*few), **options))).all()
     train.find_learning_rate(found, F.mse_loss, optim.SGD(found.parameters()), few, steps=12)
-    with pytest.raises(ArgumentError, match="batch_size=11 must lie between 1 and the 10 samples"):
+    with pytest.raises(ArgumentError, match="batch_size=11 must lie between 1 and 10, the number"):
         trained(few, batch_size=11)
     with pytest.raises(ArgumentError, match=r"arrays are given in a tuple, as \(x, y\)"):
         trained(list(few), **options)
@@ -537,11 +545,11 @@ def test_few_samples_are_one_batch_where_nobody_says_how_many() -> None:
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        (None, "returned None; it returns figures by name"),
-        (0.5, "returned 0.5; it returns figures by name"),
+        (None, "returned None; it must return metrics by name"),
+        (0.5, "returned 0.5; it must return metrics by name"),
         ({"a": np.ones(2)}, "returned 'a': an array of float64"),
-        ({"a": "b"}, "a figure is a number under a name"),
-        ({1: 2.0}, "a figure is a number under a name"),
+        ({"a": "b"}, "it must return numbers by name"),
+        ({1: 2.0}, "it must return numbers by name"),
     ],
 )
 def test_what_a_validation_function_returns_is_looked_at(found: Any, message: str) -> None:

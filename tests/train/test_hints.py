@@ -35,12 +35,17 @@ def fitted(model: nn.Module, **options: Any) -> train.History:
 @pytest.mark.parametrize(
     ("metrics", "monitor", "message"),
     [
-        ([train.F1Score()], "f1", "have loss, f1_score, train_loss only; did you mean 'f1_score'"),
+        (
+            [train.F1Score()],
+            "f1",
+            "'f1_score' of held-out data and 'train_loss'; did you mean 'f1_s",
+        ),
         (["f1"], "f1_score", "did you mean 'f1'"),
-        (["accuracy"], "val_accuracy", "did you mean 'accuracy'"),
+        (["accuracy"], "val_acuracy", "did you mean 'accuracy'"),
+        (["accuracy"], "Accuracy", "did you mean 'accuracy'"),
         (["accuracy"], "accurracy", "did you mean 'accuracy'"),
-        ([], "val_loss", "did you mean 'loss'"),
-        ([], "bleu", "have loss, train_loss only$"),
+        ([], "MAE", "; give fit metrics=['mae'] to measure it"),
+        ([], "bleu", "there are 'loss' of held-out data and 'train_loss'$"),
     ],
 )
 @pytest.mark.parametrize("kind", ["stopping", "folder"])
@@ -128,14 +133,17 @@ MISFITS: dict[str, tuple[dict[str, Any], str]] = {
     "average": ({"averaged": True}, "averaged is True; give averaged=optim.swa_utils"),
     "other-average": (
         {"averaged": optim.swa_utils.AveragedModel(nn.Linear(3, 1))},
-        "averaged is of another model",
+        "averaged belongs to another model",
     ),
-    "schedule": ({"scheduler": "cosine"}, "the scheduler is 'cosine'; give one that is made"),
+    "schedule": ({"scheduler": "cosine"}, "the scheduler is 'cosine'; give an instance"),
     "interval": (
         {"scheduler_interval": "batch"},
         "scheduler_interval must be 'step' or 'epoch' or None, got 'batch'",
     ),
-    "callback": ({"callbacks": [train.EarlyStopping]}, "the class EarlyStopping among"),
+    "callback": (
+        {"callbacks": [train.EarlyStopping]},
+        "callbacks contains the class EarlyStopping",
+    ),
     "file": ({"validation": "held_out.csv"}, "data must be read first, got 'held_out.csv'"),
     "keras": ({"validation_data": (X, Y)}, "did you mean 'validation'"),
     "lightning": ({"gradient_clip_val": 1.0}, "did you mean 'max_grad_norm'"),
@@ -214,7 +222,9 @@ def test_parts_of_a_training_are_called_by_their_names(call: Any, message: str) 
 def test_a_history_is_no_dict(model: nn.Module) -> None:
     history = fitted(model)
     for of in (history, history.epochs[0]):
-        with pytest.raises(ArgumentTypeError, match=r"is no dict: write .*held_out\['accuracy'\]"):
+        with pytest.raises(
+            ArgumentTypeError, match=r"is not a dict: write .*held_out\['accuracy'\]"
+        ):
             of["val_loss"]  # type: ignore[index]
         with pytest.raises(MissingName, match=r"write .*held_out\['accuracy'\]"):
             of.history  # type: ignore[attr-defined,union-attr]  # noqa: B018

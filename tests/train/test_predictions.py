@@ -155,7 +155,7 @@ def test_only_the_first_samples_are_kept(tmp_path: Path, monkeypatch: pytest.Mon
         ([0, 1], [[0.5, 0.5]] * 2, {"classes": ["a"]}, ArgumentError, "1 names"),
         ([0, 1], [[0.5, 0.5]] * 2, {"texts": ["a"]}, ShapeError, "texts has 1 samples"),
         ([0, 1], [[0.5, 0.5]] * 2, {"inputs": [1.0]}, ShapeError, "inputs has 1 samples"),
-        ([0.5, 1.0], [[0.5], [0.5]], {}, ShapeError, "one shape"),
+        ([0.5, 1.0], [[0.5], [0.5]], {}, ShapeError, "must have the same"),
         (0.5, [0.5], {}, ShapeError, "target has shape"),
     ],
 )
@@ -173,7 +173,7 @@ def test_files_of_something_else_are_refused(tmp_path: Path) -> None:
     from smelt.export.safetensors import save_file
 
     save_file({"target": smelt.zeros(3)}, tmp_path / PREDICTIONS)
-    with pytest.raises(FileError, match="is damaged, or no file of predictions"):
+    with pytest.raises(FileError, match="is damaged, or not a file of predictions"):
         train.read_predictions(tmp_path)
     train.save_predictions(tmp_path, [0, 1], [[0.5, 0.5]] * 2)
     from smelt.export.safetensors import load_file, read_metadata

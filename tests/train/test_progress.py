@@ -54,9 +54,9 @@ def test_a_long_epoch_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) 
     callback.step(Progress(1, 3, 9, 0.5, 1.0))
     monkeypatch.setattr(sys.modules["smelt.train.progress"], "SELDOM", -1.0)
     callback.step(Progress(1, 4, 9, 0.5, 1.0))
-    callback.end(History(stopped="loss has not got better"))
+    callback.end(History(stopped="the loss is low"))
     lines = file.getvalue().splitlines()
-    assert lines == ["epoch 1/2  step 4/9  loss 0.5000", "stopped: loss has not got better"]
+    assert lines == ["epoch 1/2  step 4/9  loss 0.5000", "stopped: the loss is low"]
 
 
 def test_live_lines_move_within_an_epoch() -> None:
@@ -164,3 +164,20 @@ def test_times_have_the_unit_that_fits(seconds: float, shown: str) -> None:
 )
 def test_sizes_have_the_unit_that_fits(size: float, shown: str) -> None:
     assert amount(size) == shown
+
+
+def test_what_a_step_prints_stands_above_the_live_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("rich")
+    file = Terminal()
+    monkeypatch.setattr(sys, "stdout", file)
+    callback = progress()
+    callback.start(2)
+    print("printed by a step")
+    callback.step(Progress(1, 3, 9, 0.5, 1.0))
+    print("without an end", end="")
+    callback.end(History())
+    print("afterwards")
+    erased = "\x1b[2K"  # the line that was there
+    assert re.search(rf"{re.escape(erased)}printed by a step *\n", file.getvalue())
+    assert re.search(rf"{re.escape(erased)}without an end *\n", file.getvalue())
+    assert file.getvalue().endswith("\nafterwards\n") or file.getvalue().endswith("hafterwards\n")

@@ -174,7 +174,7 @@ def test_a_loop_of_the_users_keeps_a_checkpoint_of_its_own(
 ) -> None:
     folder = RunFolder(tmp_path / "run", model, save_every=0.0)
     folder.start(2)
-    with pytest.raises(ArgumentError, match="say what your loop needs to go on"):
+    with pytest.raises(ArgumentError, match="give the state that your loop needs"):
         folder.save_checkpoint()
     folder.save_checkpoint({"epoch": 1})
     folder.epoch(EPOCH)  # writes none: it does not know what the loop needs by now

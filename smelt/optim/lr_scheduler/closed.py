@@ -50,7 +50,9 @@ class _PerGroup(LRScheduler):
         given: list[Any] = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
         self.lr_lambdas = given
         if len(self.lr_lambdas) != groups:
-            raise ArgumentError(f"{name}: {len(self.lr_lambdas)} functions for {groups} groups")
+            raise ArgumentError(
+                f"{name}: got {len(self.lr_lambdas)} functions for {groups} groups of parameters"
+            )
         for function in given:
             if not callable(function):
                 kind = type(function).__name__
@@ -60,8 +62,8 @@ class _PerGroup(LRScheduler):
     def _value(self, t: Tensor, index: int) -> Any:
         if index >= len(self.lr_lambdas):
             raise ArgumentError(
-                f"{type(self).__name__}: {len(self.lr_lambdas)} functions, but the optimizer has "
-                f"got a group {index} since; make a new schedule"
+                f"{type(self).__name__}: {len(self.lr_lambdas)} functions, but group {index} was "
+                "added to the optimizer later; make a new schedule"
             )
         return self.lr_lambdas[index](t)
 

@@ -66,7 +66,9 @@ class OneCycleLR(LRScheduler):
     ) -> None:
         self.total_steps: int = _length(total_steps, epochs, steps_per_epoch)
         if anneal_strategy not in ("cos", "linear"):
-            raise ArgumentError(f"OneCycleLR: unknown anneal_strategy {anneal_strategy!r}")
+            raise ArgumentError(
+                f"OneCycleLR: anneal_strategy={anneal_strategy!r} must be 'cos' or 'linear'"
+            )
         fraction("OneCycleLR", pct_start=pct_start)
         positive("OneCycleLR", div_factor=div_factor, final_div_factor=final_div_factor)
         self._check_optimizer(optimizer)
@@ -103,8 +105,8 @@ class OneCycleLR(LRScheduler):
     def rate(self, t: Tensor, index: int) -> Tensor:
         if index >= len(self.max_lrs):
             raise ArgumentError(
-                f"OneCycleLR: {len(self.max_lrs)} max_lr, but the optimizer has got a group "
-                f"{index} since; make a new schedule"
+                f"OneCycleLR: {len(self.max_lrs)} max_lr, but group {index} was added to the "
+                "optimizer later; make a new schedule"
             )
         first = self.max_lrs[index] / self.div_factor
         return self._along(

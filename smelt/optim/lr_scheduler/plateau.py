@@ -108,8 +108,8 @@ class ReduceLROnPlateau(Schedule):
         if self._is_one_min_lr:
             return self.min_lrs[0]
         raise ArgumentError(
-            f"ReduceLROnPlateau: {len(self.min_lrs)} min_lr, but the optimizer has got a group "
-            f"{index} since; make a new schedule"
+            f"ReduceLROnPlateau: {len(self.min_lrs)} min_lr, but group {index} was added to the "
+            "optimizer later; make a new schedule"
         )
 
     def _reduce(self, group: Group, lowest: float, stuck: Tensor) -> None:

@@ -36,7 +36,7 @@ class _Together(LRScheduler):
         self._check_optimizer(optimizer)
         for place, scheduler in enumerate(schedulers):
             if scheduler.optimizer is not optimizer:
-                raise ArgumentError(f"{name}: schedulers[{place}] is of another optimizer")
+                raise ArgumentError(f"{name}: schedulers[{place}] belongs to another optimizer")
         self.schedulers = list(schedulers)
 
     def _state(self) -> dict[str, Tensor]:
@@ -121,7 +121,7 @@ class ChainedScheduler(_Together):
         self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None
     ) -> None:
         if not schedulers:
-            raise ArgumentError("ChainedScheduler: no schedules")
+            raise ArgumentError("ChainedScheduler: give at least one schedule")
         if optimizer is None:
             optimizer = getattr(schedulers[0], "optimizer", None)
         self._take(schedulers, optimizer)

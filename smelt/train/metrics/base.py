@@ -103,7 +103,10 @@ class Metric(ABC):
             how = (
                 "rows need one shape behind the first axis"
                 if self.rows
-                else ("what is added up needs one shape; set rows = True to concatenate")
+                else (
+                    "arrays that are added up must have the same shape; set rows = True to "
+                    "concatenate them"
+                )
             )
             raise ShapeError(f"{self.name}: batches measured arrays of shapes {given}: {how}")
         return np.concatenate(leaves) if self.rows else np.sum(leaves, axis=0)

@@ -96,7 +96,7 @@ class TopKAccuracy(Accuracy):
         if given.classes is None or given.classes < self.k:
             classes = given.classes or "yes-or-no"
             raise ArgumentError(
-                f"{self.name}: k={self.k}, and the outputs are of {classes} classes"
+                f"{self.name}: k={self.k} is more than the {classes} classes of the outputs"
             )
         scores, places = given.scores, iota(shape=given.scores.shape, axis=given.scores.ndim - 1)
         own = where(given.is_label(), scores, 0.0).sum(-1, keepdim=True)
@@ -129,7 +129,7 @@ class CountedErrors(ClassificationMetric):
         super().__init__(**options)
         if average not in AVERAGES:
             raise ArgumentError(
-                f"{self.name}: average={average!r}; it is one of {', '.join(map(repr, AVERAGES))}"
+                f"{self.name}: average={average!r} must be one of {', '.join(map(repr, AVERAGES))}"
             )
         if zero_division not in (0, 1) and zero_division == zero_division:
             raise ArgumentError(f"{self.name}: zero_division={zero_division} must be 0, 1 or nan")

@@ -57,7 +57,7 @@ class ConfusionMatrix(ClassificationMetric):
         )
         if normalize not in NORMALIZE:
             known = ", ".join(map(repr, NORMALIZE))
-            raise ArgumentError(f"{self.name}: normalize={normalize!r}; it is one of {known}")
+            raise ArgumentError(f"{self.name}: normalize={normalize!r} must be one of {known}")
         self.normalize = normalize
 
     def measure(self, output: Any, target: Any) -> dict[str, Tensor]:

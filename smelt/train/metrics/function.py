@@ -80,5 +80,5 @@ def samples(name: str, *trees: Any) -> Tensor:
             if isinstance(leaf, Tensor) and leaf.ndim:
                 return (iota(shape=leaf.shape[:1], axis=0) >= 0).sum()  # for any length
     raise ShapeError(
-        f"{name}: how many samples a batch has is not known: nothing in it has an axis"
+        f"{name}: the number of samples in a batch is not known: nothing in it has an axis"
     )

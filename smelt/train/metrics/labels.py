@@ -143,8 +143,8 @@ class ClassificationMetric(Metric):
     def _read_classes(self, output: Tensor, target: Tensor) -> Labeled:
         if output.ndim < 2:
             raise ShapeError(
-                f"{self.name}: outputs {output.shape} and labels {target.shape} do not fit; give "
-                "(n, classes) and (n,), or of yes or no (n,) and (n,)"
+                f"{self.name}: outputs {output.shape} and labels {target.shape} do not match; "
+                "give (n, classes) and (n,), or (n,) and (n,) for two classes"
             )
         axis = axis_of(output, self.dim, self.name)
         classes, shape = output.shape[axis], (*output.shape[:axis], *output.shape[axis + 1 :])
@@ -224,9 +224,9 @@ def _binary_losses(scores: Tensor, yes: Tensor, probabilities: Tensor | None) ->
 
 def _hint(output: Tensor, target: Tensor) -> str:
     if output.ndim > 2 and target.shape == output.shape[:-1]:
-        return "; dim=-1 says that the classes stand last"
+        return "; if the classes are on the last axis, give dim=-1"
     if target.shape == output.shape:
-        return "; give class numbers, target.argmax(dim), or say multilabel=True"
+        return "; give class numbers, target.argmax(dim), or set multilabel=True"
     return ""
 
 

@@ -7,7 +7,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from smelt.errors import ArgumentError, ArgumentTypeError
+from smelt.tensor import Tensor
+from smelt.tensor.checked import a_kind_of, described
 from smelt.train.metrics.base import Metric
 from smelt.train.metrics.classification import Accuracy, F1Score, Precision, Recall, TopKAccuracy
 from smelt.train.metrics.confusion import ConfusionMatrix
@@ -22,7 +26,7 @@ from smelt.train.metrics.regression import (
     RootMeanSquaredError,
 )
 
-__all__ = ["BY_NAME", "as_metric", "as_metrics", "near_figure"]
+__all__ = ["BY_NAME", "as_metric", "as_metrics", "metric_named", "near_figure"]
 
 BY_NAME: Mapping[str, Callable[[], Metric]] = {
     kind.name: kind
@@ -55,6 +59,8 @@ BY_NAME: Mapping[str, Callable[[], Metric]] = {
 }
 
 
+PREFIX = re.compile(r"^(val|valid|validation|test|held_out|eval)_")
+OTHER_NAMES = {"acc": "accuracy", "auc": "auroc", "roc_auc": "auroc", "r2_score": "r2"}
 FOREIGN = {"numpy": "NumPy", "scipy": "SciPy", "sklearn": "scikit-learn"}
 
 
@@ -85,8 +91,8 @@ def as_metric(given: Any, name: str | None = None) -> Metric:
         )
     if not callable(given):
         raise ArgumentTypeError(
-            f"a {type(given).__name__} is no metric; give a Metric, a function (output, target) -> "
-            "mean over the batch, or a name such as 'accuracy'"
+            f"{a_kind_of(given)} is not a metric; give a Metric, a function (output, "
+            "target) -> mean over the batch, or a name such as 'accuracy'"
         )
     return FunctionMetric(given, name)
 
@@ -99,10 +105,22 @@ def _library_of(function: Any) -> str | None:
 
 def _by_name(name: str) -> Callable[[], Metric]:
     if name not in BY_NAME:
-        near = difflib.get_close_matches(name, BY_NAME, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(BY_NAME))}"
+        near = metric_named(name)
+        hint = f"did you mean {near!r}?" if near else f"there are {', '.join(sorted(BY_NAME))}"
         raise ArgumentError(f"there is no metric {name!r}; {hint}")
     return BY_NAME[name]
+
+
+def metric_named(name: str) -> str:
+    """Returns the name of the metric that a user may have meant: in capitals, with the prefix of
+    another library, or misspelled; "" if none is similar.
+    """
+    plain = PREFIX.sub("", name.lower())
+    for written in (name, plain, OTHER_NAMES.get(plain, "")):
+        if written in BY_NAME:
+            return written
+    near = difflib.get_close_matches(plain, BY_NAME, 1)
+    return near[0] if near else ""
 
 
 def near_figure(name: str, figures: Iterable[str]) -> str:
@@ -114,9 +132,9 @@ def near_figure(name: str, figures: Iterable[str]) -> str:
         figures: the existing names.
     """
     known = list(figures)
-    plain = re.sub(r"^(val|valid|validation|test|held_out|eval)_", "", name)
+    plain = PREFIX.sub("", name.lower())
     same = [one for one in known if plain in BY_NAME and BY_NAME.get(one) is BY_NAME[plain]]
-    near = [plain] * (plain in known) or same or difflib.get_close_matches(name, known, 1)
+    near = [plain] * (plain in known) or same or difflib.get_close_matches(plain, known, 1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
@@ -133,6 +151,11 @@ def as_metrics(given: Any) -> dict[str, Metric]:
     """
     if isinstance(given, Mapping):
         return {str(name): as_metric(metric, str(name)) for name, metric in given.items()}
+    if isinstance(given, (Tensor, np.ndarray)):
+        raise ArgumentTypeError(
+            f"metrics are names, functions or objects, got {described(given)}; if it is the "
+            "target, give inputs and target as one argument, the tuple (x, y)"
+        )
     alone = isinstance(given, (str, Metric)) or not isinstance(given, Iterable)
     found: dict[str, Metric] = {}
     for one in [given] if alone else given:

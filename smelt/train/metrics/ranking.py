@@ -52,7 +52,7 @@ class _Ranking(ClassificationMetric):
         )
         if average not in AVERAGES:
             raise ArgumentError(
-                f"{self.name}: average={average!r}; it is one of {', '.join(map(repr, AVERAGES))}"
+                f"{self.name}: average={average!r} must be one of {', '.join(map(repr, AVERAGES))}"
             )
         self.average = average
 

@@ -135,7 +135,7 @@ class R2Score(Metric):
     def __init__(self, multioutput: str = "uniform_average") -> None:
         if multioutput not in OUTPUTS:
             known = ", ".join(map(repr, OUTPUTS))
-            raise ArgumentError(f"{self.name}: multioutput={multioutput!r}; it is one of {known}")
+            raise ArgumentError(f"{self.name}: multioutput={multioutput!r} must be one of {known}")
         self.multioutput = multioutput
 
     def measure(self, output: Any, target: Any) -> dict[str, Tensor]:

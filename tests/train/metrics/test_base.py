@@ -137,8 +137,8 @@ def test_names_functions_and_metrics_are_metrics() -> None:
         (["f1", train.Accuracy(), train.Accuracy()], ArgumentError, "two metrics are .*'accuracy'"),
         ([lambda x, y: x], ArgumentTypeError, "<lambda> needs a name; give a dict"),
         (train.Accuracy, ArgumentTypeError, r"give a metric, Accuracy\(\)"),
-        ([3], ArgumentTypeError, "a int is no metric"),
-        ({"a": None}, ArgumentTypeError, "a NoneType is no metric"),
+        ([3], ArgumentTypeError, "an int is not a metric"),
+        ({"a": None}, ArgumentTypeError, "a NoneType is not a metric"),
     ],
 )
 def test_what_is_no_metric_is_refused(given: Any, error: type[Exception], words: str) -> None:
@@ -149,7 +149,7 @@ def test_what_is_no_metric_is_refused(given: Any, error: type[Exception], words:
 def test_functions_must_return_a_number_for_samples() -> None:
     with pytest.raises(ArgumentTypeError, match="number: the function must return a Tensor"):
         as_metric(lambda x, y: 3.0, "number")([1.0], [1.0])
-    with pytest.raises(ShapeError, match="how many samples"):
+    with pytest.raises(ShapeError, match="the number of samples"):
         as_metric(lambda x, y: x, "single")(1.0, 1.0)
 
 

@@ -166,7 +166,7 @@ def test_nothing_counted_has_no_accuracy() -> None:
         (LOGITS, SEVERAL, ShapeError, "multilabel=True"),
         (LOGITS.reshape(8, 5, 4), LABELS.reshape(8, 5), ShapeError, "dim=-1"),
         (BINARY, YES[:, None], ShapeError, r"outputs \(40,\) and labels \(40, 1\)"),
-        (np.float32(1), np.int64(1), ShapeError, "do not fit"),
+        (np.float32(1), np.int64(1), ShapeError, "do not match"),
         (LOGITS[:0], LABELS[:0], ArgumentError, "no samples"),
         ((LOGITS, LOGITS), LABELS, ArgumentTypeError, r"is a tuple; metric.of\("),
         (LOGITS, {"y": LABELS}, ArgumentTypeError, "the target must be one Tensor and is a dict"),
@@ -192,7 +192,7 @@ def test_what_does_not_fit_is_refused(
         (lambda: Accuracy(threshold=1.0), "threshold=1.0"),
         (lambda: ConfusionMatrix("rows"), "normalize='rows'"),
         (lambda: Accuracy(ignored=3), "ignored"),
-        (lambda: TopKAccuracy(5)(LOGITS, LABELS), "k=5, and the outputs are of 4 classes"),
+        (lambda: TopKAccuracy(5)(LOGITS, LABELS), "k=5 is more than the 4 classes"),
         (lambda: TopKAccuracy(1)(BINARY, YES), "yes-or-no"),
     ],
 )

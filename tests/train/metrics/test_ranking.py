@@ -116,7 +116,7 @@ def test_ignored_labels_and_nan(kind: type[Metric]) -> None:
 
 
 def test_an_unknown_average_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="average='micro'; it is one of 'macro', 'weighted'"):
+    with pytest.raises(ArgumentError, match="average='micro' must be one of 'macro', 'weighted'"):
         AUROC("micro")
 
 
