@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 
@@ -55,7 +55,7 @@ class Vocabulary:
         ([[2, 3], [3, 0]], [[True, True], [True, False]])
     """
 
-    tokenise = renamed_property("tokenise", "tokenize")
+    tokenise: Final = renamed_property("tokenise", "tokenize")
 
     @renamed_argument("tokenise", "tokenize")
     def __init__(

@@ -130,7 +130,7 @@ def test_outputs_mean_what_one_says() -> None:
     net.set_params(predict_nonlinearity=F.sigmoid)
     expected = F.sigmoid(smelt.tensor(logits)).numpy()
     np.testing.assert_allclose(net.predict_proba(X), expected, rtol=1e-6)
-    with pytest.raises(ArgumentError, match="predict_nonlinearity='soft'; it is 'auto', None"):
+    with pytest.raises(ArgumentError, match="predict_nonlinearity='soft' must be 'auto', None"):
         net.set_params(predict_nonlinearity="soft").predict(X)
     with pytest.raises(ArgumentError, match="is for two classes, and y has 3"):
         classifier(criterion=nn.BCEWithLogitsLoss).fit(X, Y)

@@ -127,8 +127,11 @@ def integer(number: int) -> Value:
 
 
 def parameter(number: Any) -> str:
-    """Returns the name, in every function, of a number that is passed when a step runs."""
-    return f'%"{formula(number)}"'
+    """Returns the name, in every function, of a number that is passed when a step runs.
+
+    The brackets keep a user's name for a length apart from the names of the functions' own values.
+    """
+    return f'%"[{formula(number)}]"'
 
 
 @lru_cache(4096)
@@ -289,7 +292,7 @@ class Writer:
 
         The program's parameters that it uses are read first, from `%parameters`.
         """
-        found = dict.fromkeys(re.findall(r'%"[^"]*"', "\n".join(self.lines)))
+        found = dict.fromkeys(re.findall(r'%"\[[^"]*\]"', "\n".join(self.lines)))
         reads = []
         for name in found:
             place = self.module.parameters.setdefault(name, len(self.module.parameters))

@@ -49,7 +49,7 @@ def text(program: Program) -> str:
 def text_and_parameters(program: Program) -> tuple[str, list[str]]:
     """Returns the LLVM text of a program for any length, and the formulas of its parameters."""
     module = emitted(program, threads=threads.available)
-    return str(module), [name[2:-1] for name in module.parameters]
+    return str(module), [name[3:-2] for name in module.parameters]
 
 
 def assembly(program: Program) -> str:
