@@ -529,7 +529,7 @@ def test_models_of_torchvision(name):
     """In float64: many normalizations of small batches make much of a rounding, in PyTorch, too."""
     pytest.importorskip("torchvision", reason="torchvision is not installed")
     _, errors = compare(OF_TORCHVISION[name]().double(), compiled=True)
-    assert max(errors) < 1e-9, errors
+    assert max(errors) < 1e-8, errors  # 1e-9 where PyTorch's hardsigmoid has a 1/6 of float32
 
 
 @pytest.mark.parametrize("name", OF_TRANSFORMERS)
