@@ -433,3 +433,11 @@ def test_a_step_that_reads_no_element_serves_all_lengths(function) -> None:
                 assert found.tolist() == wanted.tolist()
             else:
                 assert (type(found), found) == (type(wanted), wanted)
+
+
+@pytest.mark.parametrize("name", ["batch", "steps", "begin", "table", "v1", "parameters"])
+def test_a_length_may_have_any_name(name: str) -> None:
+    step = smelt.compile(lambda x: (x @ x.mT).tanh().sum(0), dynamic={"x": {0: name}})
+    for length in (5, 9):
+        x = smelt.ones(length, 70)
+        np.testing.assert_allclose(step(x).numpy(), np.full(length, length), rtol=1e-6)
