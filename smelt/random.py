@@ -147,8 +147,10 @@ class Rows:
     """
 
     def __init__(self, count: int, first: Any, total: int, of_ranks: bool = False) -> None:
-        self.count, self.first, self.total = count, first, total
-        self.of_ranks = of_ranks
+        self.count: int = count
+        self.first: Any = first
+        self.total: int = total
+        self.of_ranks: bool = of_ranks
 
     @property
     def is_empty(self) -> bool:

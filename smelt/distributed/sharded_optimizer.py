@@ -19,6 +19,7 @@ from smelt.distributed.exchange import flat, unflat
 from smelt.errors import ArgumentError, StateError
 from smelt.nn.parameter import Parameter
 from smelt.optim.clip import get_total_norm
+from smelt.optim.group import Group
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.collectives import (
@@ -102,9 +103,9 @@ class ZeroRedundancyOptimizer(Optimizer):
                 self._own(flat([x.detach() for x in self.parameters])).clone()
             )
         self.optimizer: Optimizer = optimizer_class([self.part], **defaults)
-        self.defaults = self.optimizer.defaults
-        self.param_groups = self.optimizer.param_groups
-        self.state = self.optimizer.state
+        self.defaults: dict[str, Any] = self.optimizer.defaults
+        self.param_groups: list[Group] = self.optimizer.param_groups
+        self.state: dict[Tensor, dict[str, Tensor]] = self.optimizer.state
         self.exchange.is_deferred = self.size > 1
         guards.changed()
 
