@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+import smelt
 from smelt.compiler.cpu import AVX512
 from smelt.compiler.loops import tile_sizes
 from smelt.compiler.loops.optimize import optimize
@@ -158,6 +159,15 @@ def test_large_outermost_loops_stay_whole_and_parallel():
     kernel = chosen(condition, 200_000)
     assert split_ranges(kernel, Names(kernel.body)).body == kernel.body
     assert optimize(kernel, AVX512).parallel is not None
+
+
+def test_a_long_list_of_large_arrays_is_copied_array_by_array():
+    """As gradients are into a bucket: in one loop each element would be chosen among all arrays."""
+    sizes = [10, 1280, 128, 65536, 512, 3, 65536, 49152, 128, 384, 16384, 7] * 2
+    arrays = [np.random.default_rng(k).random(size, np.float32) for k, size in enumerate(sizes)]
+    step = smelt.compile(lambda *arrays: smelt.cat(arrays))
+    np.testing.assert_array_equal(step(*arrays).numpy(), np.concatenate(arrays))
+    assert "select" not in step.explain("scheduled")
 
 
 def test_chunks_of_split_loops(monkeypatch):

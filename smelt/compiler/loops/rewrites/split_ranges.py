@@ -49,10 +49,11 @@ from smelt.ir.loops import (
 )
 from smelt.ir.visit import Body, expressions, statements, used_names
 
-MAX_PIECES = 16
+MAX_PIECES = 64
 VECTOR = 16  # elements that are computed at once, about
 OVERHEAD = 2  # operations that one iteration of a loop costs besides its own
 WORTH = 0.75  # pieces may take at most this share of the work, or the loop is not split
+SHARED_WORTH = 0.125  # the same for a loop that threads would share: its pieces run on one
 ORDER = frozenset(["lt", "le", "gt", "ge"])
 
 
@@ -87,10 +88,10 @@ def _split(loop: Loop, count: int, ranges: Ranges, names: Names) -> Body:
     points = sorted(point for point in _split_points(loop) if 0 < point < count)
     if not 0 < len(points) < MAX_PIECES:
         return (loop,)
-    if not ranges and _work(loop.body) * count > VECTOR * PARALLEL_CYCLES:
-        return (loop,)  # a large outermost loop is shared among threads, which pieces are not
+    is_shared = not ranges and _work(loop.body) * count > VECTOR * PARALLEL_CYCLES
     pieces = [_piece(loop, *ends, ranges) for ends in pairwise([0, *points, count])]
-    is_cheaper = sum(map(_cost, pieces)) <= WORTH * _cost(loop)
+    worth = SHARED_WORTH if is_shared else WORTH
+    is_cheaper = sum(map(_cost, pieces)) <= worth * _cost(loop)
     copies = (part for piece in pieces[1:] for part in renamed([piece], names))
     return (pieces[0], *copies) if is_cheaper else (loop,)
 
