@@ -7,13 +7,14 @@ from smelt.export.checkpoint import load, save
 from smelt.export.library_files import LibraryExport, to_library
 from smelt.export.object_files import ObjectExport, to_object
 from smelt.export.onnx import OnnxExport, OnnxModule, load_onnx, save_onnx
-from smelt.export.quantization import QuantizationReport, QuantizedModule, quantize
+from smelt.export.quantization import LayerReport, QuantizationReport, QuantizedModule, quantize
 from smelt.export.safetensors import load_file, read_metadata, save_file
 from smelt.export.torch import TorchModule, from_torch
 from smelt.tensor.checked import checked_names as _checked_names
 
 __all__ = [
     "CExport",
+    "LayerReport",
     "LibraryExport",
     "ObjectExport",
     "OnnxExport",

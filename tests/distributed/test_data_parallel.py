@@ -104,7 +104,7 @@ def test_what_cannot_be_wrapped_is_refused(arguments, message):
 
 @pytest.mark.parametrize("shards", [0, 3, 2.0])
 def test_shards_are_a_power_of_two(shards):
-    with pytest.raises(ArgumentError, match=f"shards={shards!r} by 1 ranks"):
+    with pytest.raises(ArgumentError, match=f"got shards={shards!r} and 1 ranks"):
         dist.DistributedDataParallel(network(), deterministic=True, shards=shards)
 
 
