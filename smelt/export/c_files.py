@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from smelt.atomic import replacing, writable_folder
 from smelt.errors import FileError
 from smelt.export.c_names import CParameter
+from smelt.export.sizes import sizes_text
 
 if TYPE_CHECKING:
     from smelt.compiler.c.interface import Field
@@ -54,16 +55,7 @@ class CExport:
     @property
     def report(self) -> str:
         """The sizes as text."""
-        lines = [f"{self.name}: exported to C"]
-        for title, parts in (("flash, beside the code", self.flash), ("RAM", self.ram)):
-            lines.append(f"{title}: {sum(parts.values()):,} bytes")
-            lines += [f"  {part:<16}{nbytes:>14,}" for part, nbytes in parts.items()]
-        lines += [
-            f"{self.name}_state: {self.state_bytes:,} bytes",
-            f"largest arrays of one function on the stack: {self.stack_bytes:,} bytes",
-            f"floating-point operations a step: {self.flops:,}",
-        ]
-        return "\n".join(lines) + "\n"
+        return sizes_text(self, "exported to C", "flash, beside the code")
 
 
 def to_c(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from smelt.atomic import replacing
 from smelt.errors import ArgumentError, FileError
 from smelt.export.c_names import CParameter
+from smelt.export.sizes import sizes_text
 
 if TYPE_CHECKING:
     from smelt.compiler.c.interface import Field
@@ -63,18 +64,13 @@ class ObjectExport:
     @property
     def report(self) -> str:
         """The sizes as text."""
-        lines = [f"{self.name}: object code for {self.target}, {self.cpu}"]
-        for title, parts in (("flash", self.flash), ("RAM", self.ram)):
-            lines.append(f"{title}: {sum(parts.values()):,} bytes")
-            lines += [f"  {part:<16}{nbytes:>14,}" for part, nbytes in parts.items()]
         called = ", ".join(self.runtime_functions) or "none"
-        lines += [
-            f"{self.name}_state: {self.state_bytes:,} bytes",
-            f"largest arrays of one function on the stack: {self.stack_bytes:,} bytes",
-            f"floating-point operations a step: {self.flops:,}",
+        return sizes_text(
+            self,
+            f"object code for {self.target}, {self.cpu}",
+            "flash",
             f"functions of the compiler's library that it calls: {called}",
-        ]
-        return "\n".join(lines) + "\n"
+        )
 
 
 def to_object(

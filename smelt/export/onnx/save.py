@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +13,7 @@ from smelt.compiler.frontend.signature import Call, flatten_call
 from smelt.dtypes import DType
 from smelt.errors import ArgumentError, CompileError, MissingExtra
 from smelt.export.collectives import check_no_collectives
+from smelt.export.evaluated import evaluated
 from smelt.export.names import input_names, state_names
 from smelt.ir.graph import Node
 from smelt.ir.symbolic import formula, is_symbolic
@@ -109,7 +109,7 @@ def save_onnx(
     given = parsed_axes(dynamic_axes)
     axes = axes_of_inputs(given, names, call.tensors)
     builder = Builder(function, getattr(function, "__name__", type(function).__name__))
-    with _evaluated(function):
+    with evaluated(function):
         traced = trace_any_length(builder, call, axes, _extents(call, function))
         _check_inference(traced, function)
         check_any_length(traced)
@@ -140,20 +140,6 @@ def _check_opset(opset: Any) -> None:
             f"save_onnx: opset_version must be an int from {FIRST_OPSET} to {newest} with the "
             f"installed version of onnx, got {opset!r}"
         )
-
-
-@contextmanager
-def _evaluated(function: Any) -> Iterator[None]:
-    """Has a module in evaluation mode within the block."""
-    modules = list(function.modules()) if isinstance(function, Module) else []
-    training = [module for module in modules if module.training]
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _extents(call: Call, function: Any) -> set[int]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +22,7 @@ from smelt.compiler.frontend.signature import flatten_call
 from smelt.compiler.frontend.tracer import Tracer
 from smelt.dtypes import float32
 from smelt.errors import ArgumentError, CompileError, SmeltError
+from smelt.export.evaluated import evaluated
 from smelt.export.names import state_names
 from smelt.ir.graph import CONSTANT, Graph, Node, topological
 from smelt.ir.operation import Pattern
@@ -34,7 +34,7 @@ from smelt.ops.op import Op
 from smelt.tensor import Tensor
 from smelt.tracing.engine import no_grad, quietly
 
-__all__ = ["REGIONS", "Attributes", "Captured", "SampleCounts", "captured", "evaluated", "located"]
+__all__ = ["REGIONS", "Attributes", "Captured", "SampleCounts", "captured", "located"]
 
 SAMPLES = "samples"
 REGIONS = (Pattern.REGION, Pattern.RESULT, Pattern.COLLECTIVE)
@@ -239,20 +239,6 @@ def _traced(
     with no_grad():
         trace = Builder(function, name).trace(flatten_call(tuple(inputs), {}), stand_ins)
     return trace.traced, lengths
-
-
-@contextmanager
-def evaluated(function: Any) -> Iterator[None]:
-    """Has a module in evaluation mode within the block; a function is as it is."""
-    modules = list(function.modules()) if isinstance(function, Module) else []
-    training = [module for module in modules if module.training]
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _check_inference(traced: Traced, function: Callable[..., Any]) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 
 from smelt.compiler.frontend.step import compile as compiled
 from smelt.errors import ArgumentError
+from smelt.export.evaluated import evaluated
 from smelt.export.quantization.analysis import Analysis, analysed
-from smelt.export.quantization.capture import captured, evaluated, located
+from smelt.export.quantization.capture import captured, located
 from smelt.export.quantization.layers import bytes_of
 from smelt.export.quantization.module import QuantizedModule
 from smelt.export.quantization.ranges import METHODS, Range
