@@ -140,10 +140,8 @@ def _restored(state: Tensor) -> Generator:
 class Rows:
     """Which samples of a larger batch this process has: `count` of `total`, from `first` on.
 
-    While it is the `rows` of the context, draws whose first axis is the sample (its size is
-    `count`, or a multiple, such as samples times heads) are the corresponding part of a draw for
-    the whole batch, and advance the generator as far. Other draws are the same for each part. With
-    `of_ranks` each rank has one part, so that a mean with weights is over all ranks.
+    While it is the context's `rows`, a draw of `count` rows, or a multiple, is part of one for the
+    whole batch. With `of_ranks` each rank has a part: means with weights are over all ranks.
     """
 
     def __init__(self, count: int, first: Any, total: int, of_ranks: bool = False) -> None:

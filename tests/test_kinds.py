@@ -30,7 +30,7 @@ ELSEWHERE = {
     "settings.__init__",
     "set_grad_enabled.__init__",
     "Parameter.__init__",
-    "Descent.__init__",  # a result
+    *("Descent.__init__", "TorchModule.__init__", "Part.__init__"),  # results
 }
 FLAGS = ("bool", "bool | None")
 

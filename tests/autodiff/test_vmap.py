@@ -199,7 +199,7 @@ def copy_inside() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: vmap(lambda x: x)(1.0), ArgumentError, r"shape \(\), no axis 0"),
+        (lambda: vmap(lambda x: x)(1.0), ArgumentError, r"shape \(\), which has no axis 0"),
         (
             lambda: vmap(lambda x: x, in_axes=None)(numbers(2)),
             ArgumentError,

@@ -49,7 +49,7 @@ def test_names_of_cases_are_different() -> None:
     }
     assert list(chosen_cases(["rnn", "mlp"])) == ["rnn", *GROUPS["mlp"]]
     assert len(chosen_cases(["all"])) == len(names)
-    with pytest.raises(ArgumentError, match="there is no 'rmm'; groups are book, "):
+    with pytest.raises(ArgumentError, match="there is no 'rmm'; there are the groups book, "):
         chosen_cases(["rmm"])
     with pytest.raises(ArgumentError, match="these cases have no side 'keras'; there are smelt, "):
         next(run(chosen_cases(["rnn"]), ["smelt", "keras"], "python", 1, [1]))

@@ -150,7 +150,7 @@ def test_an_argument_without_explanation_is_a_mistake_of_ours() -> None:
         ("brew tea a --hot", "--hot"),
         ("pour 3", "LITRES: 3 is out of range; it must be at least 0 and at most 2"),
         ("pour 1 --times 0", "--times: 0 is out of range; it must be at least 1"),
-        ("pour 1 --times 1.5", "--times: '1.5' is no number; it must be"),
+        ("pour 1 --times 1.5", "--times: '1.5' is not a number; it must be"),
         ("pour 1 --each 1 0", "--each: 0 is out of range"),
         ("pour 1 4", "4: unexpected argument; did you mean --times 4?"),
         ("pour 1 0", "0: unexpected argument\n"),

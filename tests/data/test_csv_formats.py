@@ -162,7 +162,7 @@ def test_what_was_seen_and_what_to_give(
         ({"has_header": "no"}, "has_header"),
         ({"names": "ab", "has_header": False}, "names='ab'; give a list"),
         ({"names": ["a", "b"]}, "give has_header=False where the file has no names"),
-        ({"header": 2}, "header=2: write skip_rows=2"),
+        ({"header": 2}, "header=2 is not supported: .* write skip_rows=2"),
         ({"nulls": [0]}, r"nulls=\[0\]"),
         ({"nulls": True}, "nulls=True; give a list of texts, or False"),
         ({"keep_default_na": False}, "write nulls=False"),

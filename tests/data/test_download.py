@@ -130,7 +130,7 @@ def test_without_pooch_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_folder_that_cannot_be_made_is_named_before_anything_is_fetched(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
-    with pytest.raises(FileError, match="is no folder"):
+    with pytest.raises(FileError, match="cannot be a folder"):
         download(file_at("http://127.0.0.1:1/file"), tmp_path / "taken" / "file")
 
 

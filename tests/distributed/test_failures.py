@@ -76,7 +76,7 @@ def test_mpi4py_that_is_missing_is_said(tmp_path):
     [
         ("sum", "ArgumentError", "the loss MSELoss has reduction='sum'"),
         ("learned weights", "GradientError", "weights that require a gradient"),
-        ("uneven shards", "ShapeError", "3 samples on a rank cannot be cut into 2 equal shards"),
+        ("uneven shards", "ShapeError", "3 samples on a rank cannot be split into 2 equal shards"),
     ],
 )
 def test_what_ranks_cannot_share_is_refused_on_all(way, kind, text, tmp_path):

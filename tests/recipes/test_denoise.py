@@ -96,7 +96,7 @@ def test_ctrl_c_leaves_the_last_finished_epoch_of_the_gan(tmp_path: Path) -> Non
 
 
 def test_a_model_of_another_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match="model='flow'; there are vae, gan"):
+    with pytest.raises(ArgumentError, match="model='flow' must be one of vae, gan"):
         denoise.run(tmp_path / "run", model="flow")  # type: ignore[arg-type]
 
 

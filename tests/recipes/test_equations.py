@@ -105,5 +105,5 @@ def test_a_training_that_goes_on_has_the_same_bits(
 
 
 def test_an_equation_of_another_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match="there are burgers, poisson"):
+    with pytest.raises(ArgumentError, match="must be one of burgers, poisson"):
         equations.run(tmp_path / "run", equation="heat")

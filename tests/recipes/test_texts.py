@@ -174,7 +174,7 @@ def test_fewer_pairs_than_a_batch_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(translate, "load_multi30k", small_texts.captions)
-    with pytest.raises(ArgumentError, match="model='gru'; there are transformer, lstm"):
+    with pytest.raises(ArgumentError, match="model='gru' must be one of transformer, lstm"):
         translate.run(tmp_path / "run", model="gru")  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="batch_size=64"):
         translate.run(tmp_path / "run", samples=10)

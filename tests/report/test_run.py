@@ -43,7 +43,7 @@ def test_what_is_no_run_is_one_error(tmp_path: Path) -> None:
         ({"config_json": "{"}, "config.json is damaged"),
         ({"config_json": "[1]"}, "config.json is damaged (it holds no values by name)"),
         ({"config_json": b"\xff\xfe{}"}, "config.json is damaged"),
-        ({"config_json": '{"a": 1, "a": 2}'}, "'a' is named twice"),
+        ({"config_json": '{"a": 1, "a": 2}'}, "'a' occurs twice"),
         ({"config_json": '{"a":' * 60 + "1" + "}" * 60}, "nested too deeply"),
         ({"config_json": "[" * 100_000}, "config.json is damaged"),
         ({"metrics_jsonl": rows(2) + '{"epoch": 3, "lo'}, "The last line of metrics.jsonl is not"),

@@ -118,7 +118,7 @@ def test_counts_have_a_loss_of_their_own() -> None:
     assert (found.predict(X) > 0).all()
     with pytest.raises(ArgumentError, match="needs targets of at least 0, and one is -1"):
         found.fit(X, y - y.min() - 1)
-    with pytest.raises(ArgumentError, match="loss='huber'; there are"):
+    with pytest.raises(ArgumentError, match="loss='huber' must be"):
         MLPRegressor(loss="huber").fit(X, y)
 
 

@@ -57,7 +57,7 @@ def test_other_dtypes_come_out_where_int8_has_no_room() -> None:
 
 
 def test_operations_say_that_it_is_storage() -> None:
-    with pytest.raises(DTypeError, match=r"int8 is storage, arithmetic .* int32; cast with .to"):
+    with pytest.raises(DTypeError, match=r"int8 is for storage only, .* int32; cast with .to"):
         elementwise.add(smelt.tensor(X), smelt.tensor(X))
 
 

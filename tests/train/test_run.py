@@ -87,7 +87,7 @@ def test_a_folder_without_permission_is_refused(model: nn.Linear, tmp_path: Path
 
 def test_a_file_in_place_of_the_folder_is_refused(model: nn.Linear, tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
-    with pytest.raises(FileError, match="is no folder"):
+    with pytest.raises(FileError, match="cannot be a folder"):
         RunFolder(tmp_path / "run", model, {})
 
 
@@ -130,7 +130,7 @@ def test_damaged_text_is_named(model: nn.Linear, tmp_path: Path) -> None:
     with pytest.raises(FileError, match="metrics.jsonl: is damaged"):
         read_metrics(tmp_path)
     (tmp_path / "metrics.jsonl").write_text('{"epoch": 1, "loss": 0.5, "loss": 0.25}\n')
-    with pytest.raises(FileError, match="'loss' is named twice"):
+    with pytest.raises(FileError, match="'loss' occurs twice"):
         read_metrics(tmp_path)
 
 

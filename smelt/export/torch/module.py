@@ -15,6 +15,7 @@ from smelt.export.torch.structure import Arguments, rebuilt
 from smelt.nn.module import Module
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
+from smelt.tensor.checked import checked_flags
 from smelt.tracing.engine import no_grad
 
 __all__ = ["Part", "TorchModule", "named"]
@@ -43,6 +44,7 @@ class Part(Module):
         return self._settings
 
 
+@checked_flags
 class TorchModule(Part):
     """A module of PyTorch's that Smelt computes; `smelt.export.from_torch` makes it.
 

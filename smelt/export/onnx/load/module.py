@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from smelt.dtypes import decode
+from smelt.dtypes import decode, int8
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.export.onnx.load.card import Scope
 from smelt.export.onnx.load.evaluate import evaluated
 from smelt.export.onnx.load.graph import Graph, Initializer, Input
 from smelt.export.onnx.load.known import Known, Value, lifted
 from smelt.export.onnx.load.places import paths
-from smelt.export.onnx.load.tensors import KINDS, type_name
+from smelt.export.onnx.load.tensors import INT8, KINDS, type_name
 from smelt.ir.symbolic import is_symbolic
 from smelt.nn.module import Module
 from smelt.nn.parameter import Buffer, Parameter
@@ -187,6 +187,8 @@ def _checked(declared: Input, value: Any) -> Value:
             f"input {declared.name!r} is of {type_name(declared.data_type)}, which Smelt does not "
             "have"
         )
+    if tensor.dtype is int8 and declared.data_type == INT8:
+        tensor = tensor.to(kind.dtype)  # computed in it, as the other narrow integers are
     if tensor.dtype is not kind.dtype:
         raise DTypeError(
             f"input {declared.name!r} is of {kind.dtype.name}, got {tensor.dtype.name}; bring a "

@@ -49,6 +49,7 @@ def _kind(dtype: DType, layout: str, field: str, wide: str) -> Kind:
     return Kind(dtype, np.dtype(layout), field, np.dtype(wide))
 
 
+INT8 = 3
 KINDS: Final = {  # by onnx.TensorProto.FLOAT and so on
     1: _kind(dtypes.float32, "<f4", "float_data", "<f4"),
     2: _kind(dtypes.int32, "u1", "int32_data", "i8"),
