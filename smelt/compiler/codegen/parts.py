@@ -1,8 +1,9 @@
 """A module's text in parts, which are compiled in parallel and linked together.
 
 Each part contains what kernels share: declarations, and helpers that are inlined. Each kernel is in
-one part, with the function by which the thread pool calls it. Its linkage is hidden instead of
-internal, so that the step, in the first part, can call it.
+one part, with the function by which the thread pool calls it. Its linkage is external instead of
+internal, so that the step, in the first part, can call it. Its visibility is not hidden: a hidden
+function is found by its distance, and parts may be linked more than 2 GB apart.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ def parts_of(text: str, most: int) -> list[str]:
         found = _KERNEL.match(function) or _JOB.match(function)
         if found is not None:
             declarations.append(_declaration(found))
-            hidden = function.replace("define internal", "define hidden", 1)
-            kernels.setdefault(found[1].removesuffix('.job"').rstrip('"'), []).append(hidden)
+            external = function.replace("define internal", "define", 1)
+            kernels.setdefault(found[1].removesuffix('.job"').rstrip('"'), []).append(external)
         elif function.startswith("define internal"):
             shared.append(function)
         else:
@@ -50,7 +51,7 @@ def parts_of(text: str, most: int) -> list[str]:
 
 def _declaration(found: re.Match[str]) -> str:
     types = ", ".join(parameter.split()[0] for parameter in found[2].split(", ") if parameter)
-    return f"declare hidden void {found[1]}({types})"
+    return f"declare void {found[1]}({types})"
 
 
 def _is_in(declaration: str, function: str) -> bool:

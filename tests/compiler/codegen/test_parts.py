@@ -47,9 +47,9 @@ def test_each_kernel_is_in_one_part(text: str, monkeypatch: pytest.MonkeyPatch) 
     assert len(several) == 3
     assert max(map(len, several)) < 0.7 * len(text)
     kernels = text.count("noinline")
-    assert (
-        sum(part.count("define hidden") - part.count('.job"(ptr %') for part in several) == kernels
-    )
+    assert sum(part.count("define void") - part.count('.job"(ptr %') for part in several) == kernels
+    # hidden functions are called by their distance, and parts may be linked far apart
+    assert not any("hidden" in part for part in several)
     exported = [part for part in several if "define i64 @run(" in part]
     assert exported == several[:1]
     for part in several:
