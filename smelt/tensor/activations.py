@@ -230,9 +230,11 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
 
 def _with_derivative(y: Tensor, x: Tensor, derivative: Callable[[], Tensor]) -> Tensor:
     """Returns y, a function of x; a gradient is one product with its derivative, which is kept."""
-    if not (x.requires_grad and is_grad_enabled()):
-        return y
-    return known_derivative(y, x, derivative())
+    return known_derivative(y, x, derivative()) if _needs_gradient(x) else y
+
+
+def _needs_gradient(x: Tensor) -> bool:
+    return x.requires_grad and is_grad_enabled()
 
 
 def glu(x: Tensor, dim: int = -1) -> Tensor:
@@ -255,7 +257,7 @@ def softmax(x: Tensor, dim: int = -1, *, dtype: Any = None) -> Tensor:
     x = floating_as("softmax", x, dtype)
     powers = exp(wide(x) - largest(x, dim))
     y = (powers / sum_over(powers, dim, True)).to(x.dtype)
-    if not (x.requires_grad and is_grad_enabled()) or powers.dtype is not x.dtype or not x.ndim:
+    if not _needs_gradient(x) or powers.dtype is not x.dtype or not x.ndim:
         return y  # the gradient of 16-bit numbers is computed with the powers, which have more
     return known_softmax(y, x, axis=axis_of(x, dim, "softmax") - x.ndim)
 

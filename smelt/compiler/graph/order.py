@@ -152,7 +152,7 @@ def _topological(
 
     def priority(node: Node) -> tuple[int, int, bool, int]:
         urgency = _urgency(node)
-        return urgency, needed[node], urgency > 0 and lives.grow_by(node), number[node]
+        return urgency, needed[node], urgency > 0 and lives.grows_by(node), number[node]
 
     ready = [priority(node) for node in nodes if not missing[node]]
     heapq.heapify(ready)
@@ -190,7 +190,7 @@ class Lives:
         }
         self.ending = {node for node in materialized.nodes if node not in delivered}
 
-    def grow_by(self, node: Node) -> bool:
+    def grows_by(self, node: Node) -> bool:
         """Whether more bytes are alive after a node is computed than before."""
         ended = sum(
             self.nbytes[source]
