@@ -117,6 +117,7 @@ class Stages:
     chunked: Program
     split: Program
     shared: Program
+    optimized: Program
     program: Program
     seconds: dict[str, float]
 

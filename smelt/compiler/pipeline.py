@@ -22,6 +22,7 @@ from smelt.compiler.graph.simplify import simplify
 from smelt.compiler.loops.optimize import optimize
 from smelt.compiler.lower.chunk_loops import chunk_loops
 from smelt.compiler.lower.lower import lower
+from smelt.compiler.lower.overlap_kernels import overlap_kernels
 from smelt.compiler.lower.share_kernels import share_kernels
 from smelt.compiler.lower.split_kernels import split_kernels
 from smelt.ir.graph import Graph, Node
@@ -92,6 +93,11 @@ def _optimize(program: Program, options: Options) -> Program:
     return with_kernels(program, {one: optimize(one, options.cpu) for one in program.kernels})
 
 
+def _overlap(program: Program, options: Options) -> Program:
+    """Kernels in order -> kernels that do not depend on each other side by side."""
+    return overlap_kernels(program)
+
+
 PIPELINE = (
     Pass("simplify", "simplified", _simplify),
     Pass("pack", "packed", _pack),
@@ -101,8 +107,10 @@ PIPELINE = (
     Pass("chunk", "chunked", _chunk),
     Pass("split", "split", _split),
     Pass("share", "shared", _share),
-    Pass("optimize", "program", _optimize),
+    Pass("optimize", "optimized", _optimize),
+    Pass("overlap", "program", _overlap),
 )
+THREADS = (_chunk, _overlap)  # what is only for several threads
 
 
 def run_portable(
@@ -125,9 +133,9 @@ def run_for_one_thread(
     made: dict[str, Any] = {}
     latest: Any = graph
     for one in PIPELINE:
-        if one.run is not _chunk:
+        if one.run not in THREADS:
             latest = made[one.makes] = one.run(latest, options)
-    return made["planned"], made["lowered"], made["program"]
+    return made["planned"], made["lowered"], made["optimized"]
 
 
 def run_pipeline(graph: Graph, name: str, state_names: Mapping[Node, str]) -> Stages:

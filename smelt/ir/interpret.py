@@ -15,7 +15,17 @@ import numpy as np
 from smelt.errors import CompileError
 from smelt.ir import arithmetic
 from smelt.ir import loops as ir
-from smelt.ir.program import Branch, Call, Check, Collective, Program, Region, Repeat, Slot
+from smelt.ir.program import (
+    Branch,
+    Call,
+    Check,
+    Collective,
+    Program,
+    Region,
+    Repeat,
+    Sections,
+    Slot,
+)
 from smelt.ir.show import node_text
 from smelt.ir.visit import Visitor
 from smelt.mpi.group import current
@@ -66,9 +76,13 @@ def _run(program: Program, places: dict[Slot, np.ndarray], arena: np.ndarray) ->
             raise CompileError(f"slot {slot.name} ({slot.kind} {slot.number}) has no array")
     for part in program.body:
         match part:
-            case Call(kernel=kernel):
-                pairs = zip(kernel.buffers, part.places, strict=True)
-                run_kernel(kernel, [_part(places[slot], at, b) for b, (slot, at) in pairs])
+            case Call():
+                _call(part, places)
+            case Sections(calls=several):
+                for call in reversed(
+                    several
+                ):  # the order does not matter; this one shows if it does
+                    _call(call, places)
             case Check(slot=slot, number=number) if places[slot].any():
                 return number + 1
             case Collective():
@@ -80,6 +94,11 @@ def _run(program: Program, places: dict[Slot, np.ndarray], arena: np.ndarray) ->
             case Branch(flag=flag, yes=yes, no=no):
                 _run_region(yes if places[flag].any() else no, places, 0)
     return 0
+
+
+def _call(call: Call, places: Mapping[Slot, np.ndarray]) -> None:
+    pairs = zip(call.kernel.buffers, call.places, strict=True)
+    run_kernel(call.kernel, [_part(places[slot], at, buffer) for buffer, (slot, at) in pairs])
 
 
 def _collective(part: Collective, array: np.ndarray) -> np.ndarray | int:

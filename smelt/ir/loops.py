@@ -155,13 +155,14 @@ class Kernel:
     """A function over buffers: runs `body`, which reads `inputs` and writes `outputs`.
 
     A buffer may be in both. The body of a parallel kernel is one parallel loop; only cheap lets may
-    stand before it.
+    stand before it. `cycles` is an estimate of what it takes on one thread; 0 before there is one.
     """
 
     name: str
     inputs: tuple[Buffer, ...]
     outputs: tuple[Buffer, ...]
     body: tuple[Statement, ...]
+    cycles: int = 0
 
     @property
     def buffers(self) -> tuple[Buffer, ...]:

@@ -137,7 +137,19 @@ class Progress:
     request: int
 
 
-Part = Call | Check | Repeat | Branch | Collective | Progress
+@dataclass(frozen=True, slots=True, eq=False)
+class Sections:
+    """Calls that may run in any order, or at the same time: none writes what another one touches.
+
+    The name is OpenMP's. `order` has the numbers of the calls, the one with the longest iterations
+    first.
+    """
+
+    calls: tuple[Call, ...]
+    order: tuple[int, ...]
+
+
+Part = Call | Check | Repeat | Branch | Collective | Progress | Sections
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,6 +187,15 @@ def loops_in_chunks(program: Program) -> Iterator[Repeat]:
             yield from loops_in_chunks(region.program)
 
 
+def all_sections(program: Program) -> Iterator[Sections]:
+    """Yields the sections of a program and of its regions."""
+    for part in program.body:
+        if isinstance(part, Sections):
+            yield part
+        for region in regions(part):
+            yield from all_sections(region.program)
+
+
 def collectives(program: Program) -> list[Collective]:
     """Returns the collectives of a program and of its regions, in order."""
     found = []
@@ -205,10 +226,19 @@ def agreed_text(program: Program) -> str:
 def calls(program: Program) -> Iterator[Call]:
     """Yields the calls of a program and of its regions, in order."""
     for part in program.body:
-        if isinstance(part, Call):
-            yield part
+        yield from own_calls(part)
         for region in regions(part):
             yield from calls(region.program)
+
+
+def own_calls(part: Part) -> tuple[Call, ...]:
+    """Returns the calls of a part that are in no region of it."""
+    match part:
+        case Call():
+            return (part,)
+        case Sections(calls=several):
+            return several
+    return ()
 
 
 def regions(part: Part) -> tuple[Region, ...]:
@@ -219,6 +249,11 @@ def regions(part: Part) -> tuple[Region, ...]:
         case Branch(yes=yes, no=no):
             return (yes, no)
     return ()
+
+
+def _only(several: tuple[Call, ...]) -> Call:
+    (call,) = several  # sections are made when calls are no longer split
+    return call
 
 
 def with_kernels(program: Program, new: Mapping[Kernel, Kernel]) -> Program:
@@ -237,6 +272,8 @@ def with_calls(program: Program, change: Callable[[Call], tuple[Call, ...]]) -> 
         match part:
             case Call():
                 return change(part)
+            case Sections():
+                return (replace(part, calls=tuple([_only(change(call)) for call in part.calls])),)
             case Repeat():
                 return (replace(part, region=region(part.region)),)
             case Branch():

@@ -27,6 +27,7 @@ from smelt.ir.program import (
     Progress,
     Region,
     Repeat,
+    Sections,
     Slot,
 )
 from smelt.ir.visit import METHODS, Visitor
@@ -98,11 +99,11 @@ def _body_lines(
         yield f"    {names[slot]}: {_slot_text(slot)}"
     for part in program.body:
         match part:
-            case Call(kernel=kernel):
-                places = [
-                    f"{names[slot]}{f' + {at} bytes' if at else ''}" for slot, at in part.places
-                ]
-                yield f"    {kernels[kernel]}({', '.join(places)})"
+            case Call():
+                yield f"    {_call_text(part, names, kernels)}"
+            case Sections(calls=several, order=order):
+                yield f"    in parallel, in the order {', '.join(map(str, order))}:"
+                yield from (f"        {_call_text(call, names, kernels)}" for call in several)
             case Check(slot=slot, number=number):
                 yield f"    check {number}: stop unless {names[slot]} == 0"
             case Collective(source=source, target=target):
@@ -120,6 +121,11 @@ def _body_lines(
                 yield from _region_lines(part.yes, names, kernels)
                 yield "    else:"
                 yield from _region_lines(part.no, names, kernels)
+
+
+def _call_text(call: Call, names: dict[Slot, str], kernels: dict[ir.Kernel, str]) -> str:
+    places = [f"{names[slot]}{f' + {at} bytes' if at else ''}" for slot, at in call.places]
+    return f"{kernels[call.kernel]}({', '.join(places)})"
 
 
 def _region_lines(

@@ -29,6 +29,7 @@ from smelt.ir.program import (
     Progress,
     Region,
     Repeat,
+    Sections,
     Slot,
 )
 
@@ -187,8 +188,8 @@ class _Step(Parts):
                 self.loop_times(part)
             case Branch():
                 self.branch(part)
-            case Repeat():
-                raise CompileError("a loop in chunks has no freestanding code")
+            case Repeat() | Sections():
+                raise CompileError("what threads share has no freestanding code")
             case Collective() | Progress():
                 raise CompileError("ranks that exchange data have no freestanding code")
 

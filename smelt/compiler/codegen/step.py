@@ -17,6 +17,7 @@ run different steps.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 from smelt.compiler.codegen.collectives import DISAGREE, Calls
@@ -33,7 +34,9 @@ from smelt.ir.program import (
     Progress,
     Region,
     Repeat,
+    Sections,
     Slot,
+    all_sections,
     collectives,
     loops_in_chunks,
     runs_in_parallel,
@@ -96,7 +99,8 @@ def _most_pointers(program: Program) -> int:
     """Returns the largest number of addresses that a job takes."""
     kernels = [len(kernel.buffers) for kernel in program.kernels]
     loops = [len(part.region.bindings) + 1 for part in loops_in_chunks(program)]
-    return max([*kernels, *loops], default=0)
+    sections = [sum(len(call.slots) for call in part.calls) for part in all_sections(program)]
+    return max([*kernels, *loops, *sections], default=0)
 
 
 def _iterations(loop: Loop) -> int:
@@ -210,9 +214,14 @@ class Parts:
         """Returns the address of a slot that belongs to no region."""
         raise NotImplementedError
 
+    def pointers_of(self, call: Call) -> list[str]:
+        """Returns the addresses that a call takes."""
+        return [f"ptr {self.address(*place)}" for place in call.places]
+
     def call(self, call: Call) -> None:
+        """Writes a call, whose iterations threads share if its kernel is parallel."""
         w, name = self.writer, self.names[call.kernel]
-        pointers = [f"ptr {self.address(*place)}" for place in call.places]
+        pointers = self.pointers_of(call)
         pointers += ["ptr %parameters"] if self.program.is_dynamic else []
         shared = call.kernel.parallel
         if shared is None:
@@ -256,6 +265,53 @@ class _Chunks(Parts):
         w.finish(f"define hidden void {name}(ptr %pointers, i64 %begin, i64 %end) nounwind")
 
 
+def _emit_sections(
+    module: Module, program: Program, part: Sections, names: Mapping[Kernel, str], job: str
+) -> None:
+    """Adds `void job(ptr* pointers, int64 begin, int64 end)`, which runs a range of the iterations
+    of all calls; a kernel that is not parallel has one.
+
+    `pointers` are the addresses that the calls take, one after another, then the parameters. The
+    first half of each call's iterations comes in the order of the sections, then the other halves
+    in the opposite order: threads claim from both ends, and meet at the shortest iterations. Of an
+    odd number, the one in the middle goes to either end in turn.
+    """
+    w = Writer(module)
+    starts = list(itertools.accumulate((len(call.slots) for call in part.calls), initial=0))
+    if program.is_dynamic:
+        w.take_parameters(_element(w, "%pointers", starts[-1]))
+    counts = {call: _section(call) for call in part.calls}
+    ordered = [part.calls[number] for number in part.order]
+    halves = {}
+    for number, call in enumerate(ordered):
+        rounded = w.let(f"add i64 {counts[call]}, {number % 2}")
+        halves[call] = w.let(f"sdiv i64 {rounded}, 2")
+    ranges = [(call, halves[call], counts[call]) for call in reversed(ordered)]
+    behind = "0"
+    for call, start, stop in [*((call, "0", halves[call]) for call in ordered), *ranges]:
+        before, behind = behind, w.let(f"add i64 {behind}, {w.let(f'sub i64 {stop}, {start}')}")
+        first = w.call("i64", "llvm.smax.i64", "i64 %begin", f"i64 {before}")
+        end = w.call("i64", "llvm.smin.i64", "i64 %end", f"i64 {behind}")
+        with w.when(w.let(f"icmp slt i64 {first}, {end}")):
+            place = starts[part.calls.index(call)]
+            pointers = [_element(w, "%pointers", place + k) for k in range(len(call.slots))]
+            operands = [f"ptr {w.load('ptr', pointer)}" for pointer in pointers]
+            operands += ["ptr %parameters"] if program.is_dynamic else []
+            if call.kernel.parallel is not None:
+                moved = w.let(f"sub i64 {start}, {before}")
+                operands += [f"i64 {w.let(f'add i64 {one}, {moved}')}" for one in (first, end)]
+            w.do(f"call void {names[call.kernel]}({', '.join(operands)})")
+    w.do("ret void")
+    # hidden, not internal: `parts.py` keeps it with the step
+    w.finish(f"define hidden void {job}(ptr %pointers, i64 %begin, i64 %end) nounwind")
+
+
+def _section(call: Call) -> str:
+    """Returns how many iterations a call adds to its sections, in LLVM."""
+    shared = call.kernel.parallel
+    return "1" if shared is None else integer(_iterations(shared)).text
+
+
 class _Step(Parts):
     """The emission of one step function."""
 
@@ -265,7 +321,7 @@ class _Step(Parts):
         super().__init__(module, program, names, threads and runs_in_parallel(program))
         w = self.writer
         self.module = module
-        self.loops = 0  # that run in chunks, so far
+        self.jobs = 0  # of loops that run in chunks, and of sections, so far
         self.numbers = {slot: number for number, slot in enumerate(program.slots)}
         self.entries = len(program.slots) + (2 if program.is_dynamic else 1)
         self.table = w.alloca(f"[{self.entries} x ptr]")
@@ -372,6 +428,8 @@ class _Step(Parts):
             case Progress():
                 assert self.mpi is not None
                 self.mpi.progress(part)
+            case Sections():
+                self.sections(part)
             case Repeat(chunks=chunks) if chunks > 1:
                 self.loop_in_chunks(part)
             case Repeat(trip_count=None):
@@ -382,12 +440,26 @@ class _Step(Parts):
                 self.branch(part)
 
     def loop_in_chunks(self, part: Repeat) -> None:
-        bases, name = self.bases(part.region), f'@"loop.{self.loops}"'
-        self.loops += 1
+        bases, name = self.bases(part.region), self.new_job("loop")
         _Chunks(self.module, self.program, self.names, False).emit(part, list(bases), name)
         pointers = [f"ptr {base}" for base in bases.values()]
         pointers += ["ptr %parameters"] if self.program.is_dynamic else []
         self.share(name, pointers, str(part.chunks))
+
+    def sections(self, part: Sections) -> None:
+        w, name = self.writer, self.new_job("sections")
+        _emit_sections(self.module, self.program, part, self.names, name)
+        pointers = [one for call in part.calls for one in self.pointers_of(call)]
+        pointers += ["ptr %parameters"] if self.program.is_dynamic else []
+        count = "0"
+        for call in part.calls:
+            count = w.let(f"add i64 {count}, {_section(call)}")
+        self.share(name, pointers, count)
+
+    def new_job(self, kind: str) -> str:
+        """Returns a name for a function that threads share the iterations of."""
+        self.jobs += 1
+        return f'@"{kind}.{self.jobs}"'
 
     def share(self, job: str, pointers: list[str], count: str) -> None:
         w = self.writer

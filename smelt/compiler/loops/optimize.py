@@ -28,6 +28,7 @@ from smelt.compiler.loops.rewrites.reshape_buffers import join_buffer_axes, spli
 from smelt.compiler.loops.rewrites.split_ranges import split_ranges
 from smelt.compiler.loops.substitute import Names
 from smelt.ir.loops import If, Kernel, Loop, Statement, Transpose
+from smelt.ir.symbolic import sample
 from smelt.ir.visit import statements
 
 REWRITES: tuple[Callable[[Kernel, Names], Kernel], ...] = (
@@ -54,13 +55,15 @@ def optimize(kernel: Kernel, cpu: CPU) -> Kernel:
     kernel = rewritten(kernel, names, cpu)
     is_alone = len(kernel.body) == 1
     result: list[Statement] = []
+    cycles = 0
     for statement in kernel.body:
         if isinstance(statement, Loop):
             plan = make_plan(statement, cpu)
+            cycles += int(sample(plan.cost))
             result.extend(apply_plan(plan, names, parallel=is_alone))
         else:
             result.append(statement)
-    return replace(kernel, body=cascade_sums(tuple(result), names))
+    return replace(kernel, body=cascade_sums(tuple(result), names), cycles=cycles)
 
 
 def rewritten(kernel: Kernel, names: Names, cpu: CPU) -> Kernel:

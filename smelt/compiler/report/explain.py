@@ -22,7 +22,7 @@ from smelt.compiler.runtime import build
 from smelt.compiler.runtime.native import Native
 from smelt.errors import ArgumentError
 from smelt.ir.graph import graph_text
-from smelt.ir.program import Call, Program, Repeat, Slot, regions
+from smelt.ir.program import Call, Program, Repeat, Slot, own_calls, regions
 from smelt.ir.show import kernel_text, program_text
 from smelt.ir.symbolic import formula
 from smelt.memory import address, aligned_bytes
@@ -136,8 +136,8 @@ def calls(program: Program, trip_count: int = 1) -> Iterator[tuple[Program, Call
     A loop of unknown length counts as one iteration; both sides of a branch count.
     """
     for part in program.body:
-        if isinstance(part, Call):
-            yield program, part, trip_count
+        for call in own_calls(part):
+            yield program, call, trip_count
         inner = (part.trip_count or 1) * part.chunks if isinstance(part, Repeat) else 1
         for region in regions(part):
             yield from calls(region.program, trip_count * inner)

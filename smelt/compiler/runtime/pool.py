@@ -1,12 +1,12 @@
 """The native half of the thread pool, as LLVM text: `smelt_parallel`, and the loop of a worker.
 
 A parallel kernel is a function of a range of iterations. `smelt_parallel` cuts its iterations into
-at most 32 chunks, whatever the number of threads. The caller claims them from the first on, workers
-from the last on, until all are claimed: so the same core mostly gets the same rows again, in the
-next kernel and the next step, and finds them in its cache. A worker that joins counts itself in
-`inside` before it checks whether the job is `joinable`; the caller ends the job by clearing
-`joinable`, and then waits until `inside` is 0. (Both are sequentially consistent, so one sees the
-other.)
+chunks of a 32nd, or of one, whatever the number of threads. The caller claims them from the first
+on, workers from the last on, until all are claimed: so the same core mostly gets the same rows
+again, in the next kernel and the next step, and finds them in its cache. A worker that joins counts
+itself in `inside` before it checks whether the job is `joinable`; the caller ends the job by
+clearing `joinable`, and then waits until `inside` is 0. (Both are sequentially consistent, so one
+sees the other.)
 
 Workers without a job spin for a while, then park on a condition variable. While some step runs
 (`smelt_enter` to `smelt_leave`) they spin 20 times as long, because its next kernel comes soon.
@@ -108,8 +108,7 @@ by_itself:
   call void %function(ptr %pointers, i64 0, i64 %iterations)
   br label %leave
 publish:
-  %more = add i64 %iterations, 31
-  %chunk = sdiv i64 %more, 32
+  %chunk = sdiv i64 %iterations, 32
   store ptr %function, ptr @job
   store ptr %pointers, ptr getelementptr ({ptr, ptr, i64, i64}, ptr @job, i64 0, i32 1)
   store i64 %iterations, ptr getelementptr ({ptr, ptr, i64, i64}, ptr @job, i64 0, i32 2)
