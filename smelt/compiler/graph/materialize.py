@@ -183,7 +183,7 @@ def _wanted(
         (finishing, "it finishes a product, and takes its place"),
         (_narrowed(order, readers), "it finishes a sum in a quarter of the bytes"),
         (_padded_factors(order, readers, blockings), "a product reads what is padded many times"),
-        ({node.inputs[0] for node in order if copies_left(node)}, "a product reads it across"),
+        (_across(order, blockings), "a product reads it across"),
         (_read_by_element(order, readers, blockings), "a convolution reads it element by element"),
     )
     wanted: dict[Node, str] = {}
@@ -191,6 +191,11 @@ def _wanted(
         for node in nodes:
             wanted.setdefault(node, reason)
     return wanted
+
+
+def _across(order: list[Node], blockings: Blockings) -> set[Node]:
+    """Returns the left operands that are copied before a product, into rows."""
+    return {node.inputs[0] for node in order if copies_left(node, blockings.get(node))}
 
 
 def _readers(order: list[Node]) -> Readers:

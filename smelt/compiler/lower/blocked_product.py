@@ -12,7 +12,8 @@ Tiles of 512 x 64 of `x @ w`, of depth 8192 in blocks of 512, become
                 sums[i, p * 32 + j] += x[row * 512 + i, block * 512 + k] * panel[k, j]
         y[row * 512 + i, column * 64 + j] = sums[i, j]
 
-What is not packed is read in place. The epilogue of y (bias, activation, an optimizer's update)
+If the left operand lies across, a block of the tile's rows is packed before the panels. What is not
+packed is read in place. The epilogue of y (bias, activation, an optimizer's update)
 stands in place of `sums[i, j]`. If one block holds the whole depth, there are no sums in memory.
 """
 
@@ -27,6 +28,9 @@ from smelt.compiler.lower.nests import Loops, accumulate, nest
 from smelt.ir.loops import Buffer, Constant, Expression, Load, Scratch, Store
 from smelt.ir.visit import Body, Index
 from smelt.ops.elementwise import broadcast_index
+
+LINE = 64  # bytes of a cache line
+BAD_ROW = 1024  # bytes: rows of whole multiples are padded by a line
 
 
 def lower_blocked_product(builder: KernelBuilder) -> Body:
@@ -81,8 +85,10 @@ class _Tile:
         """
         start, loop = self.starts("block", block)
         width = PANEL_COLUMNS if self.blocking.packs_right else self.columns.size
-        panels = tiles(self.columns.size, width)
-        body = [part for columns in panels for part in self.panel(start, block.size, columns, sums)]
+        pack, left = self.left(start, block.size)
+        body = list(pack)
+        for columns in tiles(self.columns.size, width):
+            body += self.panel(start, block.size, columns, left, sums)
         return nest([loop], tuple(body))
 
     def panel(
@@ -90,6 +96,7 @@ class _Tile:
         start: Expression,
         depth: int,
         columns: Tiles,
+        left: Buffer | None,
         sums: Buffer | None,
     ) -> Body:
         """Returns the loops over panels of one width: pack it, multiply by it."""
@@ -98,7 +105,7 @@ class _Tile:
         (i, j), elements = self.indices("i", (self.rows.size, columns.size))
         k, over_depth = self.builder.loop("k", depth), depth
         right = self.read_right(start + k, first + j) if panel is None else Load(panel, (k, j))
-        product = self.read_left(i, start + k) * right
+        product = (self.read_left(i, start + k) if left is None else Load(left, (i, k))) * right
         place = (i, first + j)
         before = Load(sums, place) if sums else Constant(0, self.node.dtype)
         adding, value = accumulate(self.builder, "add", before, product, [(k, over_depth)])
@@ -107,6 +114,19 @@ class _Tile:
         else:
             used = self.results(place, elements, adding, value)
         return nest([over_panels], (*pack, *used))
+
+    def left(self, start: Expression, depth: int) -> tuple[Body, Buffer | None]:
+        """Returns the loops that pack a block of the tile's rows, and the block; neither, if these
+        rows are read in place.
+        """
+        if not self.blocking.packs_left:
+            return (), None
+        # rows that are far powers of two apart would share the same few lines of the cache
+        padding = LINE // self.node.dtype.compute.itemsize
+        is_bad = depth * self.node.dtype.compute.itemsize % BAD_ROW == 0
+        block = self.scratch("left", self.rows.size, depth + padding * is_bad)
+        (i, k), loops = self.indices("i", (self.rows.size, depth))
+        return self.copied(block, loops, (i, k), self.read_left(i, start + k)), block
 
     def right(
         self, start: Expression, depth: int, first: Expression, columns: int

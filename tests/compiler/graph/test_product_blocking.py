@@ -57,7 +57,7 @@ def covered(parts: tuple[Tiles, ...]) -> int:
 )
 def test_what_loops_do_well_is_left_to_them(node: Node) -> None:
     assert choose_product_blocking(node, AVX2) is None
-    assert not copies_left(node)
+    assert not copies_left(node, None)
 
 
 def test_short_rows_are_not_packed() -> None:
@@ -68,13 +68,24 @@ def test_short_rows_are_not_packed() -> None:
     assert blocking.columns == (Tiles(0, 4, 32),)  # chunks for the threads
 
 
-def test_a_left_operand_is_copied_where_many_columns_read_it() -> None:
-    for node in (product(1024, 2000, 100, left=True), product(128, 2000, 600, left=True)):
-        assert copies_left(node)
-        assert choose_product_blocking(node, AVX2) is None  # since it lies well then
+def test_a_left_operand_is_packed_where_one_tile_has_all_columns() -> None:
+    for node in (product(1024, 2000, 100, left=True), product(512, 1024, 256, left=True)):
+        blocking = choose_product_blocking(node, AVX2)
+        assert blocking is not None
+        assert blocking.packs_left
+        assert blocking.rows[0].size <= 128
+        assert not copies_left(node, blocking)
+
+
+def test_a_left_operand_is_copied_where_more_columns_read_it() -> None:
+    node = product(128, 2000, 600, left=True)
+    assert choose_product_blocking(node, AVX2) is None  # since it lies well then
+    assert copies_left(node, None)
     few_columns = product(1024, 2000, 10, left=True)
-    assert not copies_left(few_columns)
-    assert choose_product_blocking(few_columns, AVX2) is not None
+    blocking = choose_product_blocking(few_columns, AVX2)
+    assert blocking is not None
+    assert not blocking.packs_left
+    assert not copies_left(few_columns, blocking)
 
 
 def test_deep_products_are_packed_in_panels() -> None:
@@ -147,14 +158,27 @@ def test_products_of_a_batch_agree(block_everything) -> None:
 
 def test_a_copied_operand_has_memory_of_its_own(block_everything) -> None:
     block_everything.setattr(product_blocking, "MANY", 0)
-    case = case_of(7, 9, 5, True, False, float32)
+    case = case_of(7, 9, 8, True, False, float32)
     assert "a product reads it across" in case.stages.fused.ordered.materialized.reasons.values()
+    agree(case, interpret=True)
+
+
+@pytest.mark.parametrize("bad_row", [1, 1024])
+@pytest.mark.parametrize("right", [False, True])
+@pytest.mark.parametrize("batch", [(), (2, 3)])
+@pytest.mark.parametrize("extents", [(11, 10, 5), (3, 9, 6), (12, 4, 1)])
+def test_packed_left_operands_agree(block_everything, extents, batch, right, bad_row) -> None:
+    block_everything.setattr(product_blocking, "MANY", 0)
+    block_everything.setattr("smelt.compiler.lower.blocked_product.BAD_ROW", bad_row)
+    case = case_of(*extents, True, right, float32, *batch)
+    (group,) = case.stages.fused.groups
+    assert group.blocking.packs_left
     agree(case, interpret=True)
 
 
 @pytest.mark.parametrize("dtype", [float32, float64])
 @pytest.mark.parametrize(("left", "right"), WAYS)
-@pytest.mark.parametrize("extents", [(128, 1100, 96), (259, 4099, 301)])
+@pytest.mark.parametrize("extents", [(128, 1100, 96), (512, 1024, 128), (259, 4099, 301)])
 def test_large_products_agree(extents, left, right, dtype) -> None:
     agree(case_of(*extents, left, right, dtype), interpret=False)
 
