@@ -32,7 +32,7 @@ from smelt.compiler.graph.fusion import Fused
 from smelt.compiler.pipeline import PIPELINE, Options
 from smelt.compiler.runtime.executable import Executable
 from smelt.ir.graph import Graph, graph_text
-from smelt.ir.program import Program
+from smelt.ir.program import Program, all_sections
 from smelt.ir.show import program_text
 
 PAGE = Path(__file__).parent.parent / "docs" / "trips.md"
@@ -206,10 +206,14 @@ def innermost_loop(trip: Trip, name: str) -> str:
 
 def run(trip: Trip) -> str:
     """Returns the calls and loops of one step, without their addresses."""
-    step = between(trip.llvm, r"@\"cast\.0\"\(ptr %v", r"@\"matmul_sub\.14")
+    step = between(trip.llvm, r"ptr @\"sections\.1", r"ptr @\"sections\.2")
     lines = kept(step, r"call void @(\"|smelt_parallel)|^loop|br i1.*loop")
     lines = re.sub(r"\(ptr %.*| i1 %\w+,|, label %after\w+", "", lines)
-    return re.sub(r", ptr %slot.*", ")", lines)
+    lines = re.sub(r", ptr %slot.*", ")", lines)
+    for number, part in enumerate(all_sections(trip.stages.program), 1):
+        names = ", ".join(call.kernel.name for call in part.calls)
+        lines = lines.replace(f'sections.{number}")', f'sections.{number}")  ; {names}')
+    return lines
 
 
 def machine_code(trip: Trip, *names: str) -> str:
