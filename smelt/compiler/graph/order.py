@@ -21,6 +21,7 @@ from smelt.ops import movement
 from smelt.ops.collective import all_reduce_start, all_reduce_wait
 
 SMALL = 64  # elements beyond which a node waits for its turn
+SETTINGS = 4096  # the same, of what is computed of states alone, for updates alone
 
 Predecessors = dict[Node, frozenset[Node]]
 
@@ -134,15 +135,23 @@ def _topological(
 ) -> list[Node]:
     """Kahn's algorithm; leaves out nodes in cycles.
 
-    A few numbers (a learning rate, a correction) come first, so that their readers can share a loop
+    A few numbers (a learning rate, corrections) come first, so that their readers can share a loop
     with what else these read. Next comes a node after which no more bytes are alive than before:
-    the gradient and the update of a weight run while both factors are in the cache. Otherwise the
-    graph's own order holds, except for sums over ranks: what one needs comes before what only later
-    ones need, it begins as soon as it can, and is waited for when nothing else is left to do.
+    the gradient and the update of a weight run while both factors are in the cache. But what begins
+    an update waits until no other product needs the old state: only then can the update be in the
+    same kernel. Otherwise the graph's own order holds, except for sums over ranks: what one needs
+    comes before what only later ones need, it begins as soon as it can, and is waited for when
+    nothing else is left to do.
     """
     nodes = materialized.nodes
     needed = _needed_by(nodes, predecessors)
     lives = Lives(materialized, in_place)
+    settings = _settings(lives, in_place)
+    waits = _waits(predecessors, in_place)
+    waiting: dict[Node, list[Node]] = {}
+    for node, others in waits.items():
+        for other in others:
+            waiting.setdefault(other, []).append(node)
     number = {node: k for k, node in enumerate(nodes)}
     missing = {node: len(predecessors[node]) for node in nodes}
     users: dict[Node, list[Node]] = {node: [] for node in nodes}
@@ -150,13 +159,15 @@ def _topological(
         for before in predecessors[node]:
             users[before].append(node)
 
-    def priority(node: Node) -> tuple[int, int, bool, int]:
-        urgency = _urgency(node)
-        return urgency, needed[node], urgency > 0 and lives.grows_by(node), number[node]
+    def priority(node: Node) -> tuple[int, int, bool, bool, int]:
+        urgency = _urgency(node, node in settings)
+        is_early = not result.keys() >= waits.get(node, frozenset())
+        grows = urgency > 0 and lives.grows_by(node)
+        return urgency, needed[node], is_early, grows, number[node]
 
+    result: dict[Node, None] = {}
     ready = [priority(node) for node in nodes if not missing[node]]
     heapq.heapify(ready)
-    result: dict[Node, None] = {}
     while ready:
         node = nodes[heapq.heappop(ready)[-1]]
         if node in result:
@@ -165,10 +176,44 @@ def _topological(
         for user in users[node]:
             missing[user] -= 1
         lasting = lives.last_readers(node)  # their priority is another one now
-        for user in dict.fromkeys([*users[node], *lasting]):
-            if not missing[user]:
+        for user in dict.fromkeys([*users[node], *lasting, *waiting.get(node, ())]):
+            if not missing[user] and user not in result:
                 heapq.heappush(ready, priority(user))
     return list(result)
+
+
+def _waits(predecessors: Predecessors, in_place: Container[Node]) -> Predecessors:
+    """Returns, for each product that a new state is made of, element by element, the other products
+    that read the old state.
+    """
+    found: dict[Node, frozenset[Node]] = {}
+    for new, before in predecessors.items():
+        if new not in in_place:
+            continue
+        readers = frozenset([node for node in before if _is_product(node)])
+        begins = _products_under(new, predecessors)
+        for node in begins:
+            found[node] = found.get(node, frozenset()) | (readers - begins)
+    return found
+
+
+def _products_under(new: Node, predecessors: Predecessors) -> set[Node]:
+    """Returns the products of a node's shape that it is made of, element by element."""
+    found: set[Node] = set()
+    stack, seen = [new], {new}
+    while stack:
+        for node in predecessors[stack.pop()] - seen:
+            if node.shape == new.shape:
+                seen.add(node)
+                if _is_product(node):
+                    found.add(node)
+                elif node.op.is_inlinable:
+                    stack.append(node)
+    return found
+
+
+def _is_product(node: Node) -> bool:
+    return node.op.pattern is Pattern.CONTRACTION
 
 
 class Lives:
@@ -225,10 +270,28 @@ def _needed_by(nodes: Sequence[Node], predecessors: Predecessors) -> dict[Node, 
     return {node: needed.get(node, len(sums)) for node in nodes}
 
 
-def _urgency(node: Node) -> int:
+def _settings(lives: Lives, in_place: Container[Node]) -> set[Node]:
+    """Returns the nodes that are made of states and arguments, and that only updates read: such as
+    the corrections of all of an optimizer's parameters, in one array.
+    """
+    of_leaves: set[Node] = set()
+    for node, sources in lives.sources.items():
+        if sources <= of_leaves and node.size <= SETTINGS:
+            of_leaves.add(node)
+    found: set[Node] = set()
+    for node, readers in reversed(lives.readers.items()):
+        updates = [one for one in readers if one in in_place or one in found]
+        if node in of_leaves and readers and len(updates) == len(readers):
+            found.add(node)
+    return found
+
+
+def _urgency(node: Node, is_setting: bool) -> int:
     if node.op is all_reduce_start:
         return -1
-    return 2 if node.op is all_reduce_wait else int(node.size > SMALL)
+    if node.op is all_reduce_wait:
+        return 2
+    return int(node.size > SMALL and not is_setting)
 
 
 def _reads_elsewhere(materialized: Materialized, new: Node, old: Node) -> bool:

@@ -70,3 +70,29 @@ def test_a_softmax_keeps_its_result_alone() -> None:
         return step.memory().arena / ARRAY
 
     assert (arena(12) - arena(4)) / 8 == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("depth", [3, 40])  # 6 and 80 parameters
+def test_a_weight_is_updated_in_the_kernel_of_its_gradient(depth: int) -> None:
+    layers = nn.ModuleList([nn.Linear(128, 128) for _ in range(depth)])
+    optimizer = optim.AdamW(layers.parameters())
+
+    @smelt.compile
+    def step(x: smelt.Tensor) -> smelt.Tensor:
+        y = x
+        for layer in layers:
+            y = F.gelu(layer(y))
+        optimizer.zero_grad()
+        loss = (y**2).mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    step(smelt.ones(256, 128))
+    fused = step.executables.newest.stages.fused
+    weights = {new for old, new in fused.graph.updates if old.shape == (128, 128)}
+    assert len(weights) == 3 * depth  # with two moments each
+    for group in fused.groups:
+        if not weights.isdisjoint(group.members):
+            assert group.members[0].op.name == "matmul"
+            assert len(weights.intersection(group.members)) == 3
