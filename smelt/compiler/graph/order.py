@@ -271,8 +271,8 @@ def _needed_by(nodes: Sequence[Node], predecessors: Predecessors) -> dict[Node, 
 
 
 def _settings(lives: Lives, in_place: Container[Node]) -> set[Node]:
-    """Returns the nodes that are made of states and arguments, and that only updates read: such as
-    the corrections of all of an optimizer's parameters, in one array.
+    """Returns the nodes that are made of states and arguments, and that only updates of other
+    shapes read: such as the corrections of all of an optimizer's parameters, in one array.
     """
     of_leaves: set[Node] = set()
     for node, sources in lives.sources.items():
@@ -280,8 +280,8 @@ def _settings(lives: Lives, in_place: Container[Node]) -> set[Node]:
             of_leaves.add(node)
     found: set[Node] = set()
     for node, readers in reversed(lives.readers.items()):
-        updates = [one for one in readers if one in in_place or one in found]
-        if node in of_leaves and readers and len(updates) == len(readers):
+        updates = {one for one in readers if one in in_place and one.shape != node.shape}
+        if node in of_leaves and readers and readers <= found | updates:
             found.add(node)
     return found
 

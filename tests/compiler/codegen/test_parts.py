@@ -49,7 +49,7 @@ def test_each_kernel_is_in_one_part(text: str, monkeypatch: pytest.MonkeyPatch) 
     kernels = text.count("noinline")
     assert sum(part.count("define void") - part.count('.job"(ptr %') for part in several) == kernels
     # hidden functions are called by their distance, and parts may be linked far apart
-    assert not any("hidden" in part for part in several)
+    assert not any("hidden" in part for part in several[1:])  # sections are with the step
     exported = [part for part in several if "define i64 @run(" in part]
     assert exported == several[:1]
     for part in several:
