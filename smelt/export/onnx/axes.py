@@ -24,13 +24,14 @@ from smelt.compiler.frontend.signature import Call
 from smelt.compiler.frontend.tracer import Tracer
 from smelt.dtypes import DType
 from smelt.errors import ArgumentError, SmeltError
+from smelt.export.onnx.operators import with_operators
 from smelt.export.onnx.prepare import prepared
 from smelt.ir import symbolic
 from smelt.ir.graph import Graph, Node, Origin, constant_node
 from smelt.ir.symbolic import formula, is_symbolic
 from smelt.ops.op import is_whole_number
 from smelt.tensor import Tensor
-from smelt.tracing.engine import no_grad
+from smelt.tracing.engine import composites_marked, no_grad
 from smelt.tracing.origin import current_origin
 
 Given = Mapping[str, Mapping[int, str] | Sequence[int]]
@@ -109,15 +110,16 @@ class Questions(symbolic.Guards):
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """A trace for any length: its graph, and what it asked."""
+    """A trace for any length: its graph, as it is written for an opset, and what it asked."""
 
     trace: Trace
     graph: Graph
     questions: Questions
+    opset: int
 
 
 def trace_any_length(
-    builder: Builder, call: Call, axes: Sequence[Axes], extents: set[int]
+    builder: Builder, call: Call, axes: Sequence[Axes], extents: set[int], opset: int
 ) -> Traced:
     """Returns a trace for all lengths of some axes.
 
@@ -129,11 +131,11 @@ def trace_any_length(
         examples |= {length: x.shape[axis] for axis, length in named.items()}
     samples = _samples(examples, extents)
     try:
-        return _traced(builder, call, axes, samples)
+        return _traced(builder, call, axes, samples, opset)
     except SmeltError:
         if samples == examples or min(examples.values(), default=0) < symbolic.LEAST:
             raise
-        return _traced(builder, call, axes, examples)
+        return _traced(builder, call, axes, examples, opset)
 
 
 def _samples(examples: Mapping[str, int], extents: set[int]) -> dict[str, int]:
@@ -154,7 +156,7 @@ def _is_prime(number: int) -> bool:
 
 
 def _traced(
-    builder: Builder, call: Call, axes: Sequence[Axes], samples: Mapping[str, int]
+    builder: Builder, call: Call, axes: Sequence[Axes], samples: Mapping[str, int], opset: int
 ) -> Traced:
     questions = Questions()
     symbols = {name: questions.symbol(name, sample) for name, sample in samples.items()}
@@ -168,9 +170,14 @@ def _traced(
 
         return stand_in
 
-    with no_grad():
+    with no_grad(), composites_marked():
         trace = builder.trace(call, stand_ins)
-    return Traced(trace, prepared(trace.traced.graph), questions)
+    return Traced(trace, _written(trace.traced.graph, opset), questions, opset)
+
+
+def _written(graph: Graph, opset: int) -> Graph:
+    """Returns a traced graph as it is written."""
+    return prepared(with_operators(graph, opset))
 
 
 # --- for which lengths it holds -------------------------------------------------------------------
@@ -249,7 +256,7 @@ def _is_same_at(
         return stand_in
 
     try:
-        with no_grad():
+        with no_grad(), composites_marked():
             exact = builder.trace(call, stand_ins)
     except SmeltError:  # the function does not take such a length
         return False
@@ -260,7 +267,8 @@ def _is_same_at(
         return values([formula(number)])(*lengths.values())[0] if is_symbolic(number) else number
 
     general = _concrete(traced.trace.traced.graph, plain, numbers)
-    return _summary(prepared(general)) == _summary(prepared(exact.traced.graph))
+    opset = traced.opset
+    return _summary(_written(general, opset)) == _summary(_written(exact.traced.graph, opset))
 
 
 def _concrete(

@@ -110,7 +110,7 @@ def save_onnx(
     axes = axes_of_inputs(given, names, call.tensors)
     builder = Builder(function, getattr(function, "__name__", type(function).__name__))
     with evaluated(function):
-        traced = trace_any_length(builder, call, axes, _extents(call, function))
+        traced = trace_any_length(builder, call, axes, _extents(call, function), opset_version)
         _check_inference(traced, function)
         check_any_length(traced)
         found = limits(traced, builder, call, axes)
