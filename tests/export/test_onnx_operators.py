@@ -108,6 +108,28 @@ def test_average_pooling_that_tiles_takes_any_lengths(tmp_path: Path) -> None:
         assert_agrees(path, model, floats(*lengths))
 
 
+def test_the_example_lies_within_the_limits(tmp_path: Path) -> None:
+    """An example of few windows is traced as one of many, which any number is then."""
+    path, model = tmp_path / "model.onnx", nn.AvgPool2d(3)
+    made = export.save_onnx(model, path, floats(2, 4, 8, 9), dynamic_axes=LENGTHS)
+    assert made.limits == ("height != 1", "width != 1", "height != 2", "width != 2")
+    for lengths in ((2, 4, 8, 9), (1, 4, 3, 5), (2, 4, 30, 40)):
+        assert_agrees(path, model, floats(*lengths))
+
+
+@pytest.mark.parametrize(
+    "model", [nn.AvgPool2d(3, 2, 1, count_include_pad=False), nn.ConvTranspose2d(4, 3, 3, 2, 1)]
+)
+def test_what_is_read_back_compiles_at_several_lengths(model: nn.Module, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    export.save_onnx(model, path, floats(2, 4, 30, 40), dynamic_axes=LENGTHS)
+    loaded = export.load_onnx(path)
+    compiled = smelt.compile(lambda x: loaded(x), dynamic={"x": {2: "height", 3: "width"}})
+    for lengths in ((2, 4, 30, 40), (2, 4, 17, 22)):
+        x = smelt.tensor(floats(*lengths))
+        np.testing.assert_allclose(compiled(x), model(x), 1e-4, 1e-5)
+
+
 def test_attention_gives_zeros_where_a_mask_leaves_nothing(tmp_path: Path) -> None:
     mask = smelt.tensor(np.arange(5)[:, None] > np.arange(5))  # nothing in the first row
 
