@@ -62,6 +62,10 @@ class BoundedFile:
                 f"{max(SPARE, self.size // SHARE)} more, {self.ADVICE}"
             )
 
+    def give(self, count: int) -> None:
+        """Notes that `count` bytes of memory that were taken are free again."""
+        self.left += count
+
     def read(self, start: int, size: int) -> bytes:
         """Returns the `size` bytes from `start` on."""
         self._check(start, size)

@@ -12,18 +12,25 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any, BinaryIO, NoReturn
 
 from smelt.export.bounded_file import BoundedFile
 from smelt.export.pickle_operations import operations
 from smelt.export.structure import is_key
 
-__all__ = ["Arguments", "Contradiction", "Meaning", "PickleMachine", "Unfinished"]
+__all__ = [
+    "ORDERED_DICT",
+    "Arguments",
+    "Contradiction",
+    "Meaning",
+    "PickleMachine",
+    "Unfinished",
+]
 
 # bytes of memory, as CPython takes them at most, also while a container grows
 STACK = 32  # an object on the stack, and once more while it is taken from there
-ITEM = 20  # of a list, and of the memo
+ITEM = 20  # of a list
+MEMO = 200  # what is kept to be referred to, and that it is
 NUMBER = 32
 SHARED = range(-5, 257)  # integers that take none
 LIST = 90
@@ -31,11 +38,11 @@ TUPLE = 64  # and 8 for each item
 DICT = 120
 FIRST = 300  # item of a dict, more than the others
 PAIR = 100
+ORDERED_DICT = 160
 ORDERED_PAIR = 200
 
 NEAR = 20  # objects of the stack among which the key of a value is looked for
 LONGEST_NAME = 200
-MISSING = object()  # in the memo
 
 
 class Contradiction(Exception):
@@ -63,11 +70,13 @@ class Meaning(Unfinished):
         make: what makes a value of the arguments that a file gives; None for a mere
             name. It raises Contradiction where they do not fit.
         counts: how many arguments those may be.
+        holds: whether the value may be one of its arguments, or hold it.
     """
 
     name: str
     make: Callable[..., Any] | None = None
     counts: tuple[int, ...] = ()
+    holds: bool = True
 
 
 class PickleMachine:
@@ -91,7 +100,10 @@ class PickleMachine:
         self._persistent = persistent
         self._stack: list[Any] = []
         self._marks: list[int] = []
-        self._memo: list[Any] = []
+        self._memo: dict[int, Any] = {}  # only what is referred to later
+        self._referred: set[int] = set()
+        self._memo_size = 0
+        self._kept: set[int] = set()  # the identities of what the memo holds
         self._highest = 0  # the stack so far
 
     def value(self, stream: BinaryIO, end: int) -> Any:
@@ -104,6 +116,7 @@ class PickleMachine:
         Raises:
             FileError: the pickle is damaged, or holds what is none of the values above.
         """
+        self._find_references(stream, end)
         for name, argument in operations(self._file, stream, end):
             if len(self._stack) > self._highest:
                 self._file.take(STACK * (len(self._stack) - self._highest))
@@ -118,6 +131,19 @@ class PickleMachine:
         if self._stack or self._marks:
             self._refuse("more than one value")
         return self._finished(result)
+
+    def _find_references(self, stream: BinaryIO, end: int) -> None:
+        """Notes which numbers of the memo are read: writers put nearly everything there, and refer
+        to little of it. What is made meanwhile is gone when it ends.
+        """
+        start, left = stream.tell(), self._file.left
+        for name, argument in operations(self._file, stream, end):
+            if name == "get" and argument not in self._referred:
+                self._file.take(MEMO)
+                left -= MEMO
+                self._referred.add(argument)
+        self._file.left = left
+        stream.seek(start)
 
     def _refuse(self, reason: str) -> NoReturn:
         raise self._file.damaged(f"its pickle has {reason}")
@@ -137,6 +163,7 @@ class PickleMachine:
         if not self._marks:
             self._refuse("no mark where one is needed")
         start = self._marks.pop()
+        self._file.give(NUMBER + ITEM)
         values = self._stack[start:]
         del self._stack[start:]
         return values
@@ -199,14 +226,14 @@ class PickleMachine:
     def _put(self, number: int) -> None:
         value = self._pop()
         self._stack.append(value)
-        missing = number + 1 - len(self._memo)
-        if missing > 0:
-            self._file.take(ITEM * missing)
-            self._memo.extend(repeat(MISSING, missing))
-        self._memo[number] = value
+        self._memo_size = max(self._memo_size, number + 1)
+        if number in self._referred:
+            self._file.take(MEMO)
+            self._memo[number] = value
+            self._kept.add(id(value))
 
     def _get(self, number: int) -> None:
-        if number >= len(self._memo) or self._memo[number] is MISSING:
+        if number not in self._memo:
             self._refuse("a reference to nothing")
         self._stack.append(self._memo[number])
 
@@ -236,6 +263,7 @@ class PickleMachine:
             self._stack.append(meaning.make(*arguments))
         except Contradiction as error:
             self._refuse(f"{meaning.name} with {error}")
+        self._give_back(arguments, meaning.holds)
 
     def _build(self) -> None:
         """Takes the attributes of a dict away: a state_dict's `_metadata`, which Smelt has not."""
@@ -252,6 +280,24 @@ class PickleMachine:
             self._stack.append(self._persistent(given))
         except Contradiction as error:
             self._refuse(f"a persistent id with {error}")
+        self._give_back(given, holds=False)
+
+    def _give_back(self, arguments: tuple[Any, ...], holds: bool) -> None:
+        """Gives back the memory of arguments that were taken from the stack and are gone.
+
+        Only the memo lets a value be referred to twice, so what is not there has just been referred
+        to for the last time; what it consists of, too, unless the value that was made holds it.
+        """
+        if id(arguments) in self._kept or not arguments:
+            return
+        self._file.give(TUPLE + 8 * len(arguments))
+        for part in () if holds else arguments:
+            if id(part) in self._kept:
+                continue
+            if type(part) is tuple and part:
+                self._file.give(TUPLE + 8 * len(part))
+            elif type(part) is OrderedDict and not part:
+                self._file.give(ORDERED_DICT)
 
 
 def _described(value: Unfinished) -> str:
@@ -280,7 +326,7 @@ HANDLERS: dict[str, Callable[[PickleMachine], None]] = {
     "appends": lambda machine: machine._append(machine._above_mark()),
     "set_item": lambda machine: machine._set_items(machine._popped(2)),
     "set_items": lambda machine: machine._set_items(machine._above_mark()),
-    "memoize": lambda machine: machine._put(len(machine._memo)),
+    "memoize": lambda machine: machine._put(machine._memo_size),
     "stack_global": lambda machine: machine._global(machine._popped(2)),
     "reduce": PickleMachine._reduce,
     "build": PickleMachine._build,

@@ -18,13 +18,14 @@ from smelt import dtypes
 from smelt.dtypes import DType
 from smelt.export.bounded_file import BoundedFile
 from smelt.export.pickle_machine import Contradiction, Unfinished
-from smelt.memory import aligned_empty
+from smelt.memory import SMALL, aligned_empty
 from smelt.tensor import Tensor
 
 __all__ = ["KINDS", "MOST_AXES", "Kind", "Storage", "Storages"]
 
-TENSOR = 400  # bytes of memory that the objects around an array take
-STORAGE = 500
+TENSOR = 350  # bytes of memory that the objects around an array take
+STORAGE = 400
+ALIGNED = 300  # and those of an array that begins on a cache line
 MOST_AXES = 64  # NumPy's
 LARGEST = 2**56  # of all numbers that a shape, an offset or strides may have
 
@@ -178,7 +179,7 @@ class Storages:
     def _empty(self, storage: Storage) -> np.ndarray:
         if storage.nbytes > self._file.size:
             raise Contradiction(f"{storage.count} numbers in a file of {self._file.size} bytes")
-        self._file.take(storage.nbytes)
+        self._file.take(storage.nbytes + (ALIGNED if storage.nbytes >= SMALL else 0))
         return aligned_empty((storage.count,), storage.kind.dtype.storage)
 
     def _view_of_file(self, storage: Storage) -> np.ndarray:

@@ -12,15 +12,14 @@ from typing import Any
 from smelt import dtypes
 from smelt.errors import FileError
 from smelt.export.bounded_file import BoundedFile
-from smelt.export.pickle_machine import Contradiction, Meaning
+from smelt.export.pickle_machine import ORDERED_DICT, Contradiction, Meaning
 from smelt.export.torch_storages import KINDS, MOST_AXES, Storage, Storages
 from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor
 
 __all__ = ["TorchValues"]
 
-ORDERED_DICT = 160  # bytes of memory
-BYTES = 64
+BYTES = 64  # of memory
 PARAMETER = 400
 # what tensors that Smelt has not are made of
 ABSENT = {
@@ -54,9 +53,9 @@ class TorchValues:
         meanings = [
             Meaning("collections.OrderedDict", self._ordered_dict, (0,)),
             Meaning("torch.Size", _size, (1,)),
-            Meaning(f"{utilities}_rebuild_tensor", self._tensor, (4,)),
-            Meaning(f"{utilities}_rebuild_tensor_v2", self._tensor, (6, 7)),
-            Meaning(f"{utilities}_rebuild_parameter", self._parameter, (3,)),
+            Meaning(f"{utilities}_rebuild_tensor", self._tensor, (4,), holds=False),
+            Meaning(f"{utilities}_rebuild_tensor_v2", self._tensor, (6, 7), holds=False),
+            Meaning(f"{utilities}_rebuild_parameter", self._parameter, (3,), holds=False),
             Meaning("_codecs.encode", self._bytes, (2,)),
             *(Meaning(f"torch.{name}") for name in KINDS),
         ]

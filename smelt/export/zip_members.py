@@ -24,7 +24,7 @@ LOCAL = struct.Struct("<4s5H3L2H")
 LONGEST_COMMENT = 0xFFFF
 WIDE = 0xFFFFFFFF  # a number that stands in the extra field instead
 ENCRYPTED = 1
-MEMORY = 400  # bytes that a Member takes, and its place in a dict
+MEMORY = 300  # bytes that a Member takes, and its place in a dict
 
 
 class Member(NamedTuple):
@@ -55,12 +55,13 @@ def members(file: BoundedFile) -> dict[str, Member]:
     content = file.read(start, size)
     result: dict[str, Member] = {}
     for member in _entries(file, content):
-        file.take(MEMORY + 2 * len(member.name))
+        file.take(MEMORY + len(member.name))
         if member.name in result:
             raise file.damaged(f"two members are named {_shown(member.name)}")
         result[member.name] = member
     if len(result) != count:
         raise file.damaged(f"its directory has {len(result)} members instead of {count}")
+    file.give(size)
     end = 0
     for member in sorted(result.values(), key=lambda member: member.header):
         if member.header < end:
@@ -86,6 +87,7 @@ def place(file: BoundedFile, member: Member) -> int:
     name = file.read(member.header + LOCAL.size, length)
     if parts[0] != b"PK\3\4" or name != member.name.encode():
         raise file.damaged(f"there is no member {_shown(member.name)} where the directory says")
+    file.give(LOCAL.size + length)
     return member.header + LOCAL.size + length + extra
 
 

@@ -16,6 +16,7 @@ from smelt.ops.movement import broadcast_shapes
 from smelt.tensor import Tensor
 from smelt.tensor.activations import softmax
 from smelt.tensor.apply import as_tensor
+from smelt.tensor.composite import marked
 from smelt.tensor.elementary import cos, exp, sin, where
 from smelt.tensor.reductions import largest, wide
 from smelt.tensor.shaping import stack
@@ -151,7 +152,8 @@ def _softmax_of_some(scores: Tensor) -> Tensor:
     top = largest(scores, -1)
     powers = exp(wide(scores) - where(top == -math.inf, 0.0, top))
     total = powers.sum(-1, True)
-    return (powers / where(total == 0, 1.0, total)).to(scores.dtype)
+    y = (powers / where(total == 0, 1.0, total)).to(scores.dtype)
+    return marked(y, "safe_softmax", scores, axis=-1)
 
 
 def sinusoidal_encoding(

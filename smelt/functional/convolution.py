@@ -12,6 +12,7 @@ from smelt.ops.convolution import convolution, effective_extent, padded, transpo
 from smelt.ops.op import Shape
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor, common_dtype
+from smelt.tensor.composite import marked
 from smelt.tensor.shaping import flip
 
 MODES = ("full", "same", "valid")
@@ -219,14 +220,17 @@ def _transposed(
         high = tuple(extra - count for extra, count in zip(more, padding, strict=True))
         axes = zip(x.shape[2:], stride, weight.shape[2:], dilation, low, high, strict=True)
         sizes = [(n - 1) * s + effective_extent(k, d) + a + b for n, s, k, d, a, b in axes]
-        if min(sizes) < 1:
+        if any(size < 1 for size in sizes):
             raise ShapeError(
                 f"{what}: an input with extents {x.shape[2:]} would give an output with extents "
                 f"{tuple(sizes)}; use a smaller padding than {padding}"
             )
-        return _run(
+        y = _run(
             x, weight, bias, lambda x, w: transposed(x, w, low, high, stride, dilation, groups)
         )
+        form = {"window": weight.shape[2:], "stride": stride, "padding": padding}
+        form |= {"output_padding": more, "dilation": dilation}
+        return marked(y, "conv_transpose", x, weight, bias, **form, groups=groups)
 
     return with_batch(what, x, ndim, spread)
 

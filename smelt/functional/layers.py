@@ -18,6 +18,7 @@ from smelt.ops.contraction import matmul, swap_last
 from smelt.random import Generator, rand
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor, floating
+from smelt.tensor.composite import marked
 from smelt.tensor.elementary import maximum, rsqrt, where
 from smelt.tensor.indexing import check_bounds
 from smelt.tensor.reductions import norm, wide
@@ -164,7 +165,8 @@ def layer_norm(
     given = [tensor for tensor in (x, weight, bias) if tensor is not None]
     if is_plain(*given) and of_one_float(given):
         return LayerNorm(definition, len(shape), eps, has_weight, bias is not None)(*given)
-    return definition(*given)
+    y = definition(*given)
+    return marked(y, "layer_norm", x, weight, bias, axes=len(shape), eps=eps) if has_weight else y
 
 
 def rms_norm(
@@ -271,7 +273,10 @@ def batch_norm(
     else:
         centered, var = wide(x) - _by_channel(running_mean, x), running_var
     scale = rsqrt(var + eps) if weight is None else rsqrt(var + eps) * weight
-    return _scaled(centered, _by_channel(scale, x), _by_channel(bias, x)).to(x.dtype)
+    y = _scaled(centered, _by_channel(scale, x), _by_channel(bias, x)).to(x.dtype)
+    if training or weight is None or bias is None or not isinstance(eps, (int, float)):
+        return y
+    return marked(y, "batch_norm", x, weight, bias, running_mean, running_var, eps=eps)
 
 
 def instance_norm(

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from smelt.dtypes import int64
+from smelt.dtypes import float32, int64
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.functional.padding import pad
 from smelt.functional.windows import Sizes, per_axis, with_batch
+from smelt.ir.symbolic import is_symbolic
 from smelt.ops.convolution import convolution, effective_extent, padded
 from smelt.ops.iota import iota
 from smelt.ops.pooling import window_argmax, window_take
@@ -20,6 +21,9 @@ from smelt.ops.windows import Windows
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
 from smelt.tensor.arithmetic import div
+from smelt.tensor.composite import marked
+from smelt.tensor.elementary import maximum, minimum
+from smelt.tracing.engine import context
 
 Line = tuple[int, int, int, int, int]  # the window, stride, dilation, low and count of one axis
 LARGE = 16  # positions from which on a window is searched axis by axis
@@ -222,12 +226,16 @@ def _avg_pool(
 
     def pooled(x: Tensor) -> Tensor:
         windows = windows_of(what, x.shape[2:], settings)
-        sums = _sums(x.to(x.dtype.compute if x.dtype.is_float else int64), windows)
-        counts = _counts(x.shape[2:], windows, count_include_pad) if divisor is None else divisor
-        if x.dtype.is_float:
-            return (sums / counts).to(x.dtype)
-        whole = as_tensor(np.asarray(counts).astype(np.int64).tolist(), int64)
-        return div(sums, whole, rounding_mode="trunc").to(x.dtype)
+        exceed = settings[-1]
+        sums = _sums(x.to(x.dtype.compute if x.dtype.is_float else int64), windows, exceed)
+        counts = divisor or _counts(x.shape[2:], windows, count_include_pad, exceed)
+        if not x.dtype.is_float:
+            return div(sums, _whole(counts), rounding_mode="trunc").to(x.dtype)
+        y = (sums / counts).to(x.dtype)
+        if divisor or exceed:
+            return y
+        form = {"window": windows.window, "stride": windows.stride, "padding": windows.low}
+        return marked(y, "avg_pool", x, **form, count_include_pad=bool(count_include_pad))
 
     x = as_tensor(x)
     if x.dtype.kind == "bool":
@@ -235,13 +243,14 @@ def _avg_pool(
     return with_batch(what, x, ndim, pooled)
 
 
-def _sums(x: Tensor, windows: Windows) -> Tensor:
+def _sums(x: Tensor, windows: Windows, exceed: bool) -> Tensor:
     """Returns the sum of each window: a reduction where they tile x, else a convolution with 1."""
-    extents = tuple(n * k for n, k in zip(windows.counts, windows.window, strict=True))
-    if windows.window == windows.stride and x.shape[2:] == extents and not any(windows.low):
+    if windows.window == windows.stride and not any(windows.low) and _are_tiles(x, windows):
         return tiles(x, windows.counts).sum(tile_axes(windows.ndim))
-    axes = zip(x.shape[2:], *windows, strict=True)
-    high = [(n - 1) * s + k - low - extent for extent, k, s, _, low, n in axes]
+    high = list(windows.low)
+    if exceed:
+        axes = zip(x.shape[2:], *windows, strict=True)
+        high = [(n - 1) * s + k - low - extent for extent, k, s, _, low, n in axes]
     planes = x.reshape((-1, 1, *x.shape[2:]))
     wide = padded(planes, (0, 0, *windows.low), (0, 0, *high), (1,) * planes.ndim)
     ones = as_tensor(np.ones((1, 1, *windows.window), x.dtype.storage))
@@ -249,16 +258,58 @@ def _sums(x: Tensor, windows: Windows) -> Tensor:
     return y.reshape((*x.shape[:2], *windows.counts))
 
 
-def _counts(extents: Sizes, windows: Windows, include_padding: bool) -> Any:
-    """Returns how many elements each window holds: a number where all hold as many."""
-    result: Any = np.ones((), np.float32)
+def _are_tiles(x: Tensor, windows: Windows) -> bool:
+    """Whether windows that lie side by side cover x; not asked of lengths that may change where the
+    operator of a file stands for all of this.
+    """
+    if context.marks_composites and any(map(is_symbolic, x.shape[2:])):
+        return False
+    covered = tuple(n * k for n, k in zip(windows.counts, windows.window, strict=True))
+    return x.shape[2:] == covered
+
+
+def _counts(extents: Sizes, windows: Windows, include_padding: bool, exceed: bool) -> Any:
+    """Returns how many elements each window holds: a number where all hold as many.
+
+    Args:
+        extents: of the axes.
+        windows: over them.
+        include_padding: whether the padding counts.
+        exceed: whether windows may reach beyond the padding.
+    """
+    result: Any = 1.0
     for extent, taps, step, _, low, count in zip(extents, *windows, strict=True):
-        start = np.arange(count) * step - low
-        end = np.minimum(start + taps, extent + low)
-        if not include_padding:
-            start, end = np.maximum(start, 0), np.minimum(end, extent)
-        result = result[..., None] * (end - start).astype(np.float32)
+        along: Any = np.array([taps], np.float32)
+        if exceed:
+            extent, count = int(extent), int(count)
+        if exceed or (low and not include_padding):
+            along = _counts_along(extent, taps, step, low, count, include_padding)
+        result = result[..., None] * along if isinstance(result, (np.ndarray, Tensor)) else along
+    if isinstance(result, Tensor):
+        return result
     return float(result.flat[0]) if (result == result.flat[0]).all() else result
+
+
+def _counts_along(
+    extent: int, taps: int, step: int, low: int, count: int, include_padding: bool
+) -> Any:
+    """Returns how many elements the windows along one axis hold, (count): an array, or a tensor if
+    the extent is a symbolic number.
+    """
+    first, last = (-low, extent + low) if include_padding else (0, extent)
+    if is_symbolic(count):
+        start = iota(shape=(count,), axis=0) * step - low
+        held = minimum(start + taps, last) - maximum(start, first)
+        return held.to(float32)
+    start = np.arange(count) * step - low
+    return (np.minimum(start + taps, last) - np.maximum(start, first)).astype(np.float32)
+
+
+def _whole(counts: Any) -> Tensor:
+    """Returns counts as integers."""
+    if isinstance(counts, Tensor):
+        return counts.to(int64)
+    return as_tensor(np.asarray(counts).astype(np.int64).tolist(), int64)
 
 
 def as_float(what: str, x: Tensor) -> Tensor:

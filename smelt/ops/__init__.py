@@ -2,6 +2,7 @@
 
 from smelt.ops import (
     barrier,
+    composite,
     contraction,
     convolution,
     detach,
@@ -22,6 +23,7 @@ __all__ = [
     "REGISTRY",
     "Op",
     "barrier",
+    "composite",
     "contraction",
     "convolution",
     "detach",

@@ -13,6 +13,7 @@ from smelt.errors import ArgumentError, ShapeError
 from smelt.ops import elementwise
 from smelt.ops.known_derivative import known_derivative, known_softmax
 from smelt.tensor.apply import axis_of, common_dtype, floating_as, promoted
+from smelt.tensor.composite import marked
 from smelt.tensor.elementary import erf, exp, expm1, isnan, log, log1p, nan_where_nan, tanh, where
 from smelt.tensor.reductions import largest, wide
 from smelt.tensor.reductions import sum as sum_over
@@ -225,7 +226,8 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
 
     else:
         raise ArgumentError(f"gelu: approximate is 'none' or 'tanh', got {approximate!r}")
-    return _with_derivative(x * probability, x, derivative)
+    y = _with_derivative(x * probability, x, derivative)
+    return marked(y, "gelu", x, approximate=approximate)
 
 
 def _with_derivative(y: Tensor, x: Tensor, derivative: Callable[[], Tensor]) -> Tensor:
@@ -258,7 +260,8 @@ def softmax(x: Tensor, dim: int = -1, *, dtype: Any = None) -> Tensor:
     powers = exp(wide(x) - largest(x, dim))
     y = (powers / sum_over(powers, dim, True)).to(x.dtype)
     if not _needs_gradient(x) or powers.dtype is not x.dtype or not x.ndim:
-        return y  # the gradient of 16-bit numbers is computed with the powers, which have more
+        # the gradient of 16-bit numbers is computed with the powers, which have more
+        return marked(y, "softmax", x, axis=int(dim))
     return known_softmax(y, x, axis=axis_of(x, dim, "softmax") - x.ndim)
 
 
@@ -274,4 +277,5 @@ def log_softmax(x: Tensor, dim: int = -1, *, dtype: Any = None) -> Tensor:
     """
     x = floating_as("log_softmax", x, dtype)
     shifted = wide(x) - largest(x, dim)
-    return (shifted - log(sum_over(exp(shifted), dim, True))).to(x.dtype)
+    y = (shifted - log(sum_over(exp(shifted), dim, True))).to(x.dtype)
+    return marked(y, "log_softmax", x, axis=int(dim))

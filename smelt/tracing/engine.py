@@ -251,6 +251,7 @@ class _Context(threading.local):
     engine: Engine = EAGER
     began: Began | None = None  # where `engine` became the current one, unless it is EAGER
     grad_enabled: bool = True
+    marks_composites: bool = False  # whether the graph says what its operations make up
     generator: Any = None  # this thread's own default generator, if it has one
     rows: Any = None  # a `random.Rows`, if the samples are a part of a larger batch
     ends: int = 0  # counts what may end a dependence legitimately: a derivative, an empty loop
@@ -321,6 +322,13 @@ class set_grad_enabled(Block):
     def __enter__(self) -> None:
         before = functools.partial(vars(context).update, {"grad_enabled": self._before})
         self._begin(functools.partial(vars(context).update, self._values), before)
+
+
+def composites_marked() -> Block:
+    """Within the block functions that consist of other operations are marked as such in the graph,
+    for a reader that has them as operations of its own.
+    """
+    return Block(context, marks_composites=True)
 
 
 def is_grad_enabled() -> bool:

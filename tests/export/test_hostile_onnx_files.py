@@ -40,7 +40,7 @@ def sources() -> list[bytes]:
     path = folder.with_suffix(".onnx")
     found = [made.GOOD]
     try:
-        for name in ("mlp", "waves", "gru", "masked gru", "embedding"):
+        for name in ("mlp", "waves", "gru", "masked gru", "embedding", "norms", "autoencoder"):
             smelt.manual_seed(0)
             network = ZOO[name]
             export.save_onnx(network.make(), path, network.input(network.lengths[0]))

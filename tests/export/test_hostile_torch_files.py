@@ -131,6 +131,25 @@ def test_hostile_files_are_refused_in_little_time_and_memory(name: str, tmp_path
     assert os.listdir(tmp_path) == ["model.pt"]
 
 
+def test_very_many_small_tensors_are_read_in_little_memory(tmp_path: Path) -> None:
+    arrays = {f"layers.{number}.weight": W.repeat(17) for number in range(6000)}
+    numbers = {key: (array.size, array.tobytes()) for key, array in arrays.items()}
+    value = made.mapping({key: made.of_array(key, array) for key, array in arrays.items()})
+    path = tmp_path / "model.pt"
+    for content in (made.state_dict(arrays), made.legacy(value, numbers)):
+        path.write_bytes(content)
+        tracemalloc.start()
+        try:
+            found = smelt.load(path)
+        finally:
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        assert len(found) == 6000
+        assert found["layers.5999.weight"].tolist() == W.repeat(17).tolist()
+        assert peak < len(content) + SPARE
+        del found
+
+
 @pytest.mark.parametrize("name", HARMLESS)
 def test_what_is_only_odd_is_read(name: str, tmp_path: Path) -> None:
     (tmp_path / "model.pt").write_bytes(HARMLESS[name])

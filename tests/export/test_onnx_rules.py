@@ -24,6 +24,7 @@ onnx = pytest.importorskip("onnx")
 
 from onnx.reference import ReferenceEvaluator  # noqa: E402
 
+from smelt.export.onnx.operators import ONNX_OPERATOR  # noqa: E402
 from smelt.export.onnx.table import MISSING, RULES, rule_of  # noqa: E402
 
 try:
@@ -41,7 +42,7 @@ REFUSED = {  # for integers
 
 
 def test_every_operation_has_a_rule_or_a_reason() -> None:
-    operations = {*REGISTRY.values(), scan_op, cond_op, while_op, GET_ELEMENT}
+    operations = {*REGISTRY.values(), scan_op, cond_op, while_op, GET_ELEMENT, ONNX_OPERATOR}
     assert set(RULES) | set(MISSING) <= operations
     without = {op for op in operations if rule_of(op) is None}
     assert without == set(MISSING)

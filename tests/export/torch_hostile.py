@@ -15,6 +15,9 @@ __all__ = ["HARMLESS", "HOSTILE", "W"]
 W = np.arange(6, dtype=np.float32).reshape(2, 3)
 HELD = made.storage("FloatStorage", "0", 6)
 GOOD = made.tensor(HELD, 0, (2, 3), (3, 1))
+REBUILD = "torch._utils:_rebuild_tensor_v2"
+AXES = made.many([made.number(1)])
+HOOKS = made.named("collections:OrderedDict") + b")R"
 
 
 def stacked(module: str, name: str) -> bytes:
@@ -87,7 +90,6 @@ SHAPES = {
     "set items of a list": b"](" + made.text("a") + b"Ku",
     "append to a tuple": b")Ka",
     "reference to nothing": b"h\x07",
-    "memo far away": b"Nr\xff\xff\xff\xff",
     "text longer than the file": b"X\xff\xff\xff\xffab",
     "long text": b"\x8d" + struct.pack("<Q", 2**63) + b"ab",
     "negative length": b"T\xff\xff\xff\xffab",
@@ -139,6 +141,16 @@ SHAPES = {
     + b"tq\1]("
     + (made.named("torch:Size") + b"h\1\x85R") * 10**4
     + b"e",
+    "the same arguments very many times": b"]("
+    + GOOD[:-1]
+    + b"q\1R"
+    + (made.named(REBUILD) + b"h\1R") * 60_000
+    + b"e",
+    "arguments of the same parts very many times": b"]("
+    + made.called(REBUILD, HELD + b"q\1", made.number(0), AXES + b"q\2", AXES, b"\x89", HOOKS)
+    + made.many([HOOKS + b"q\3"])
+    + (made.named(REBUILD) + b"(h\1K\0h\2h\2\x89h\3tR") * 60_000
+    + b"e",
 }
 FINE = {
     "deep tuples": b")" + b"\x85" * 20_000,
@@ -146,6 +158,7 @@ FINE = {
     "a list in itself": b"]q\0h\0a",
     "doubled sixty times": b"]" + b"q\0h\0\x86" * 60,
     "a good tensor": GOOD,
+    "memo far away": b"Nr\xff\xff\xff\xffj\xff\xff\xff\xff\x86",
 }
 
 

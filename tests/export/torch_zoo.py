@@ -6,6 +6,7 @@ in training mode.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -34,6 +35,24 @@ class Example:
         """Returns the same in float64, in which a difference is no rounding."""
         inputs = tuple(x.double() if x.is_floating_point() else x for x in self.inputs)
         return Example(self.model.double(), inputs, self.options, self.least)
+
+    def smooth(self) -> Example:
+        """Returns the same with a model whose gradient has no jumps: SiLU for ReLU, and means for
+        the largest numbers of windows.
+        """
+        _make_smooth(self.model)
+        return self
+
+
+def _make_smooth(module: Any) -> None:
+    for name, child in list(module.named_children()):
+        if isinstance(child, (torch.nn.ReLU, torch.nn.ReLU6)):
+            setattr(module, name, torch.nn.SiLU())
+        elif isinstance(child, torch.nn.MaxPool2d):
+            settings = child.kernel_size, child.stride, child.padding
+            setattr(module, name, torch.nn.AvgPool2d(*settings))
+        else:
+            _make_smooth(child)
 
 
 class Errors(NamedTuple):
@@ -304,3 +323,29 @@ def is_absent(found: Any, wanted: Any) -> bool:
     there = found if found is not None else wanted
     assert there is None or not array(there).any()
     return True
+
+
+def rounding(example: Example) -> tuple[float, float]:
+    """Returns how far gradients in float32 are from those in float64, relative to the largest
+    number: Smelt's, and PyTorch's.
+    """
+    model, options = example.model, dict(example.options)
+    exact = copy.deepcopy(example).double()
+    ours = from_torch(model, *example.inputs, example_options=options)
+    wanted = gradients(exact.model, exact.inputs, options, torch)
+    theirs = gradients(model, example.inputs, options, torch)
+    found = gradients(ours, as_smelt(example.inputs), as_smelt(options), smelt)
+    largest = max(float(abs(array(one)).max()) for one in wanted)
+    return distance(found, wanted, largest), distance(theirs, wanted, largest)
+
+
+def gradients(model: Any, inputs: Any, options: Any, library: Any) -> list[Any]:
+    """Returns the gradients of all parameters in training mode, by a loss that is always the
+    same.
+    """
+    model.train()
+    outputs = floats_of(model(*inputs, **options))
+    generator = np.random.default_rng(0)
+    weights = [generator.standard_normal(tuple(x.shape)).astype(np.float32) for x in outputs]
+    mean_square(outputs, weights, library).backward()
+    return [parameter.grad for _, parameter in model.named_parameters()]

@@ -129,3 +129,18 @@ def test_no_stride_is_that_of_the_window(stride) -> None:
     for pool in (F.max_pool2d, F.avg_pool2d):
         assert pool(x, 2, stride).tolist() == pool(x, 2).tolist()
     assert nn.MaxPool1d(2, stride)(x[0]).tolist() == nn.MaxPool1d(2)(x[0]).tolist()
+
+
+@pytest.mark.parametrize("include", [True, False])
+@pytest.mark.parametrize("dtype", [smelt.float32, smelt.int64])
+def test_a_mean_with_padding_is_right_at_lengths_that_change(
+    include: bool, dtype: smelt.DType
+) -> None:
+    def pooled(x: Tensor) -> Tensor:
+        return F.avg_pool1d(x, 3, 2, 1, count_include_pad=include)
+
+    of_any = smelt.compile(pooled, dynamic={"x": {2: "length"}})
+    for length in (40, 33, 18, 65, 1):
+        x = (smelt.randn(2, 3, length) * 9).to(dtype)
+        np.testing.assert_array_equal(of_any(x), smelt.compile(pooled)(x))
+        np.testing.assert_allclose(of_any(x), pooled(x), 1e-5, 1e-5)

@@ -526,6 +526,7 @@ def other_cases() -> Iterator[Case]:
     for shape in ((2, 3), (0,), (), (70,)):
         yield Case("detach", (shape,), {}, np.copy, smooth=False)
         yield Case("keep", (shape,), {}, np.copy)
+        yield Case("composite", (shape,) * 2, {"function": "of the second"}, _first)
         yield Case("known_derivative", (shape,) * 3, {}, _first, FLOATS, smooth=False)
     for shape in ((2, 3), (0, 1), (9,), (4, 33)):
         yield Case("known_softmax", (shape,) * 2, {"axis": -1}, _first, FLOATS, smooth=False)

@@ -277,7 +277,7 @@ def _moved(op: Op, x: Node, node: Node) -> Node:
 
 
 def first_operand(node: Node) -> Node:
-    """known_derivative(y, x, derivative) or known_softmax(y, x) -> y"""
+    """known_derivative(y, x, derivative), known_softmax(y, x) or composite(y, ...) -> y"""
     return node.inputs[0]
 
 
@@ -299,7 +299,8 @@ def _rules() -> dict[str, tuple[Rule, ...]]:
     table["slice"] = (no_op_movement, joined_slices, narrower_padding)
     table["permute"] = (no_op_movement, joined_permutes, reshaped_number, transposed_product)
     table["broadcast_to"] = (no_op_movement, repeated_movement)
-    table["known_derivative"] = table["known_softmax"] = (first_operand,)
+    for name in ("known_derivative", "known_softmax", "composite"):
+        table[name] = (first_operand,)
     table["matmul"] = (split_product,)
     table["convolution"] = (split_convolution,)
     table["concatenate"] = (merged_neighbors, split_concatenation)

@@ -24,13 +24,14 @@ from smelt.compiler.frontend.signature import Call
 from smelt.compiler.frontend.tracer import Tracer
 from smelt.dtypes import DType
 from smelt.errors import ArgumentError, SmeltError
+from smelt.export.onnx.operators import with_operators
 from smelt.export.onnx.prepare import prepared
 from smelt.ir import symbolic
 from smelt.ir.graph import Graph, Node, Origin, constant_node
 from smelt.ir.symbolic import formula, is_symbolic
 from smelt.ops.op import is_whole_number
 from smelt.tensor import Tensor
-from smelt.tracing.engine import no_grad
+from smelt.tracing.engine import composites_marked, no_grad
 from smelt.tracing.origin import current_origin
 
 Given = Mapping[str, Mapping[int, str] | Sequence[int]]
@@ -109,42 +110,77 @@ class Questions(symbolic.Guards):
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """A trace for any length: its graph, and what it asked."""
+    """A trace for any length: its graph, as it is written for an opset, and what it asked."""
 
     trace: Trace
     graph: Graph
     questions: Questions
+    opset: int
 
 
 def trace_any_length(
-    builder: Builder, call: Call, axes: Sequence[Axes], extents: set[int]
-) -> Traced:
-    """Returns a trace for all lengths of some axes.
+    builder: Builder,
+    call: Call,
+    axes: Sequence[Axes],
+    extents: set[int],
+    opset: int,
+    check: Callable[[Traced], None],
+) -> tuple[Traced, tuple[str, ...]]:
+    """Returns a trace for all lengths of some axes, and its limits.
 
     The length that stands for all of them is none of the `extents` around, so that it equals
-    nothing by chance; where the function does not take that one, it is the example's.
+    nothing by chance; where the function does not take that one, it is the example's. It is
+    a larger one where the limits would not let the example through, as for a length of 5 that gives
+    a single window, which is looked at otherwise than several.
+
+    Raises:
+        ArgumentError: a length must be the one that it was traced with.
+        SmeltError: of the function, or of `check`, which is called with a trace.
     """
     examples: dict[str, int] = {}
     for x, named in zip(call.tensors, axes, strict=True):
         examples |= {length: x.shape[axis] for axis, length in named.items()}
     samples = _samples(examples, extents)
     try:
-        return _traced(builder, call, axes, samples)
+        traced = _traced(builder, call, axes, samples, opset)
     except SmeltError:
         if samples == examples or min(examples.values(), default=0) < symbolic.LEAST:
             raise
-        return _traced(builder, call, axes, examples)
+        traced = _traced(builder, call, axes, examples, opset)
+    check(traced)
+    _check_any_length(traced)
+    found = _limits(traced, builder, call, axes)
+    if _holds(traced, found, examples):
+        return traced, found
+    try:
+        larger = _samples({name: 2 * extent for name, extent in examples.items()}, extents, False)
+        other = _traced(builder, call, axes, larger, opset)
+        _check_any_length(other)
+        others = _limits(other, builder, call, axes)
+    except SmeltError:  # the function does not take such lengths
+        return traced, found
+    return (other, others) if _holds(other, others, examples) else (traced, found)
 
 
-def _samples(examples: Mapping[str, int], extents: set[int]) -> dict[str, int]:
+def _holds(traced: Traced, conditions: Sequence[str], lengths: Mapping[str, int]) -> bool:
+    """Whether lengths meet all conditions."""
+    try:
+        return all(traced.questions.evaluation(conditions)(*lengths.values()))
+    except ZeroDivisionError:
+        return False
+
+
+def _samples(
+    examples: Mapping[str, int], extents: set[int], are_below: bool = True
+) -> dict[str, int]:
     """Returns a prime for each length: below the example's, which the function takes, or else
     above it.
     """
     taken, samples = set(extents), {}
     for name, extent in examples.items():
-        below = (number for number in range(extent, 4, -1) if _is_prime(number))
-        above = filter(_is_prime, itertools.count(max(extent, 10)))
-        samples[name] = next(one for one in itertools.chain(below, above) if one not in taken)
+        below = range(extent, 4, -1) if are_below else range(0)
+        primes = filter(_is_prime, itertools.chain(below, itertools.count(max(extent, 10))))
+        samples[name] = next(one for one in primes if one not in taken)
         taken.add(samples[name])
     return samples
 
@@ -154,7 +190,7 @@ def _is_prime(number: int) -> bool:
 
 
 def _traced(
-    builder: Builder, call: Call, axes: Sequence[Axes], samples: Mapping[str, int]
+    builder: Builder, call: Call, axes: Sequence[Axes], samples: Mapping[str, int], opset: int
 ) -> Traced:
     questions = Questions()
     symbols = {name: questions.symbol(name, sample) for name, sample in samples.items()}
@@ -168,15 +204,20 @@ def _traced(
 
         return stand_in
 
-    with no_grad():
+    with no_grad(), composites_marked():
         trace = builder.trace(call, stand_ins)
-    return Traced(trace, prepared(trace.traced.graph), questions)
+    return Traced(trace, _written(trace.traced.graph, opset), questions, opset)
+
+
+def _written(graph: Graph, opset: int) -> Graph:
+    """Returns a traced graph as it is written."""
+    return prepared(with_operators(graph, opset))
 
 
 # --- for which lengths it holds -------------------------------------------------------------------
 
 
-def check_any_length(traced: Traced) -> None:
+def _check_any_length(traced: Traced) -> None:
     """Raises ArgumentError where a length must be the one that it was traced with."""
     questions = traced.questions
     samples = questions.symbols
@@ -197,7 +238,7 @@ def check_any_length(traced: Traced) -> None:
                 )
 
 
-def limits(traced: Traced, builder: Builder, call: Call, axes: Sequence[Axes]) -> tuple[str, ...]:
+def _limits(traced: Traced, builder: Builder, call: Call, axes: Sequence[Axes]) -> tuple[str, ...]:
     """Returns the conditions under which the file computes what the function does."""
     found: list[str] = []
     samples, questions = traced.questions.symbols, traced.questions
@@ -249,7 +290,7 @@ def _is_same_at(
         return stand_in
 
     try:
-        with no_grad():
+        with no_grad(), composites_marked():
             exact = builder.trace(call, stand_ins)
     except SmeltError:  # the function does not take such a length
         return False
@@ -260,7 +301,8 @@ def _is_same_at(
         return values([formula(number)])(*lengths.values())[0] if is_symbolic(number) else number
 
     general = _concrete(traced.trace.traced.graph, plain, numbers)
-    return _summary(prepared(general)) == _summary(prepared(exact.traced.graph))
+    opset = traced.opset
+    return _summary(_written(general, opset)) == _summary(_written(exact.traced.graph, opset))
 
 
 def _concrete(

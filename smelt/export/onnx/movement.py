@@ -7,7 +7,7 @@ from typing import Final
 from smelt.dtypes import int64
 from smelt.export.onnx.writer import Rules, Writer, same
 from smelt.ir.graph import Node
-from smelt.ops import barrier, detach, known_derivative, movement
+from smelt.ops import barrier, composite, detach, known_derivative, movement
 from smelt.ops.iota import iota
 
 
@@ -103,6 +103,7 @@ RULES: Final[Rules] = {
     movement.concatenate: _concatenate,
     detach.detach: _same,
     barrier.optimization_barrier: _same,
+    composite.composite: _same,
     known_derivative.known_derivative: _same,
     known_derivative.known_softmax: _same,
     known_derivative.keep: _same,

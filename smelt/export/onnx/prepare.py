@@ -16,7 +16,7 @@ from smelt.ir.graph import CONSTANT, Graph, Node
 from smelt.ir.symbolic import is_symbolic
 from smelt.ops import movement
 from smelt.ops.elementwise import Elementwise
-from smelt.ops.op import Shape
+from smelt.ops.op import Op, Shape
 
 
 def prepared(graph: Graph) -> Graph:
@@ -45,6 +45,8 @@ def _simplified(node: Node) -> Node:
         return node.inputs[0]
     operands = node.inputs
     small = operands and all(operand.op is CONSTANT for operand in operands)
+    if not isinstance(node.op, Op):
+        return node
     return fold(node) or node if small and not _depends_on_lengths(node) else node
 
 

@@ -20,13 +20,23 @@ def _reduced(op_type: str, since: int = AXES_ARE_INPUTS) -> Rule:
 
     def rule(w: Writer, node: Node, x: str) -> str:
         axes = list(node.attributes["axes"])
-        if not axes:  # ONNX would reduce all
-            return x
-        if w.file.opset < since:
-            return w.add(op_type, x, axes=axes, keepdims=0)
-        return w.add(op_type, x, w.ints(axes), keepdims=0)
+        return reduced(w, op_type, x, axes, since=since) if axes else x  # ONNX would reduce all
 
     return rule
+
+
+def reduced(
+    w: Writer,
+    op_type: str,
+    x: str,
+    axes: list[int],
+    keepdims: bool = False,
+    since: int = AXES_ARE_INPUTS,
+) -> str:
+    """Returns a tensor reduced along axes, which are an input since an opset."""
+    if w.file.opset < since:
+        return w.add(op_type, x, axes=axes, keepdims=int(keepdims))
+    return w.add(op_type, x, w.ints(axes), keepdims=int(keepdims))
 
 
 def _cumsum(w: Writer, node: Node, x: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -95,13 +96,7 @@ def save_onnx(
     if not callable(model):
         raise ArgumentError(f"save_onnx needs a module or a function, got {type(model).__name__}")
     # loaded when it is needed: all of this room that needs the library
-    from smelt.export.onnx.axes import (
-        axes_of_inputs,
-        check_any_length,
-        limits,
-        parsed_axes,
-        trace_any_length,
-    )
+    from smelt.export.onnx.axes import axes_of_inputs, parsed_axes, trace_any_length
 
     function = getattr(model, "function", model) if hasattr(model, "executables") else model
     call = flatten_call(inputs, {})
@@ -110,10 +105,8 @@ def save_onnx(
     axes = axes_of_inputs(given, names, call.tensors)
     builder = Builder(function, getattr(function, "__name__", type(function).__name__))
     with evaluated(function):
-        traced = trace_any_length(builder, call, axes, _extents(call, function))
-        _check_inference(traced, function)
-        check_any_length(traced)
-        found = limits(traced, builder, call, axes)
+        extents, check = _extents(call, function), functools.partial(_check_inference, function)
+        traced, found = trace_any_length(builder, call, axes, extents, opset_version, check)
     outputs = _output_names(traced)
     lengths = _lengths_of_outputs(given, names, outputs, traced)
     written = _Written(names, outputs, axes, lengths, found)
@@ -148,7 +141,7 @@ def _extents(call: Call, function: Any) -> set[int]:
     return {extent for x in (*call.tensors, *parameters) for extent in x.shape}
 
 
-def _check_inference(traced: Traced, function: Any) -> None:
+def _check_inference(function: Any, traced: Traced) -> None:
     """Raises CompileError where a tensor is changed."""
     graph = traced.trace.traced.graph
     check_no_collectives("save_onnx", graph)

@@ -11,6 +11,7 @@ from smelt.export.onnx import (
     elementwise,
     indexing,
     movement,
+    operators,
     pooling,
     products,
     reductions,
@@ -30,6 +31,7 @@ RULES: Final[Rules] = {
     **indexing.RULES,
     **pooling.RULES,
     **regions.RULES,
+    **operators.RULES,
 }
 _UNSIGNED = "ONNX can only shift unsigned integers, which Smelt does not have"
 MISSING: Final[dict[Operation, str]] = {

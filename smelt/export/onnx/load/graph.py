@@ -17,6 +17,7 @@ from smelt.dtypes import DType
 from smelt.errors import CompileError
 from smelt.export.onnx.load.card import KINDS, Call, Card, Node, Setting
 from smelt.export.onnx.load.casting import NARROW
+from smelt.export.onnx.load.differentiated import GRADIENT, names_read, with_body
 from smelt.export.onnx.load.known import Known, Value
 from smelt.export.onnx.load.messages import (
     AttributeMessage,
@@ -36,6 +37,7 @@ from smelt.export.onnx.load.wire import OnnxFile
 SHOWN = 20  # operators that an error names
 DEEPEST = 16  # bodies within bodies
 NODE = 1000  # bytes of memory that a node takes, about
+LOOKED_AT = 8  # bytes that are counted for each node that is looked at again
 FindCard = Callable[[str, str, int], Card | None]
 
 
@@ -119,6 +121,7 @@ class GraphBuilder:
     initializers: dict[str, Initializer] = field(default_factory=dict)
     _bound: Mapping[str, AttributeMessage] | None = None  # the settings of a call, in a function
     _refused: dict[str, list[str]] = field(default_factory=dict)
+    _gradients: dict[int, NodeMessage] = field(default_factory=dict)  # with their bodies, by id
 
     def build(self, message: GraphMessage) -> Graph:
         """Returns the main graph.
@@ -166,9 +169,12 @@ class GraphBuilder:
             names[value.name] = Name("", value.data_type)
         nodes: list[Node] = []
         last: dict[str, Node] = {}
-        for number, node in enumerate(message.node):
+        before: list[NodeMessage] = []
+        for number, written in enumerate(message.node):
+            node = self._with_body(written, before)
+            before.append(node)
             made = self._node(node, names, taken, number, depth)
-            reads = {*node.input, *self._captured(node)}
+            reads = names_read(node)
             if made is not None:
                 nodes.append(made)
                 last |= dict.fromkeys((*reads, *made.outputs), made)
@@ -183,17 +189,14 @@ class GraphBuilder:
                 ends[end] = (*ends.get(end, ()), name)
         return Graph(tuple(nodes), inputs, outputs, own, ends)
 
-    def _captured(self, message: NodeMessage) -> set[str]:
-        """Returns the names that the bodies of a node mention."""
-        found: set[str] = set()
-        pending = [attribute.g for attribute in message.attribute if attribute.g is not None]
-        while pending:
-            graph = pending.pop()
-            found.update(value.name for value in graph.output)
-            for node in graph.node:
-                found.update(node.input)
-                pending += [one.g for one in node.attribute if one.g is not None]
-        return found
+    def _with_body(self, message: NodeMessage, before: list[NodeMessage]) -> NodeMessage:
+        """Returns a node; one of Gradient with the graph that it differentiates."""
+        if (plain(message.domain), message.op_type) != GRADIENT or id(message) in self._gradients:
+            return message
+        self.file.take(LOOKED_AT * len(before))  # so that many of them take little time
+        made = with_body(message, before)
+        self._gradients[id(made)] = made
+        return made
 
     def _declared(self, message: ValueMessage, depth: int) -> Input:
         kind = message.type

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
+
+import numpy as np
 
 from smelt import dtypes
 from smelt.creation import zeros
 from smelt.export.onnx.load.card import INTS, Call, Card, Cards, Node
+from smelt.export.onnx.load.operators.images import interpolated
 from smelt.export.onnx.load.operators.products import centered
-from smelt.export.onnx.load.operators.windows import WINDOWS, paddings, per_axis
+from smelt.export.onnx.load.operators.windows import WINDOWS, Sizes, paddings, per_axis
 from smelt.ops.convolution import convolution, effective_extent, padded, transposed
-from smelt.tensor import Tensor
+from smelt.tensor import Tensor, as_tensor
 from smelt.tensor import activations as A
 from smelt.tensor.shaping import cat
+
+# how an image is read between its elements: with zeros around
+WITHIN: Final = {"mode": "linear", "padding_mode": "zeros", "align_corners": 1}
 
 
 def _with_bias(y: Tensor, bias: Tensor | None) -> Tensor:
     return y if bias is None else y + bias.to(y.dtype).reshape((-1,) + (1,) * (y.ndim - 2))
 
 
-def _convolved(call: Call, x: Tensor, weight: Tensor) -> Tensor:
+def convolved(call: Call, x: Tensor, weight: Tensor) -> Tensor:
+    """Returns the convolution of an image by the settings of a node."""
     ndim = weight.ndim - 2
     if x.ndim != weight.ndim or ndim < 1:
         raise call.wrong(f"an input {x.shape} and a weight {weight.shape} have not as many axes")
@@ -36,7 +44,7 @@ def _convolved(call: Call, x: Tensor, weight: Tensor) -> Tensor:
 
 def _conv(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     compute = x.dtype.compute
-    y = _convolved(call, x.to(compute), weight.to(compute))
+    y = convolved(call, x.to(compute), weight.to(compute))
     return _with_bias(y, bias).to(x.dtype)
 
 
@@ -49,7 +57,7 @@ def _conv_integer(
 ) -> Tensor:
     """Sums of products of integers, exact in float64, which a convolution takes."""
     whole = centered(x, x_zero), centered(weight, w_zero, 0)
-    return _convolved(call, *(part.to(dtypes.float64) for part in whole)).to(dtypes.int32)
+    return convolved(call, *(part.to(dtypes.float64) for part in whole)).to(dtypes.int32)
 
 
 def _conv_transpose(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -101,6 +109,48 @@ def _causal(
     return y, wide.narrow(2, wide.shape[2] - before, before)
 
 
+def _deformed(
+    call: Call,
+    x: Tensor,
+    weight: Tensor,
+    offset: Tensor,
+    bias: Tensor | None = None,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """A convolution whose taps stand where offsets move them (Dai et al., 2017), each times a
+    number of the mask, if there is one (Zhu et al., 2019).
+    """
+    if x.ndim != 4:
+        raise call.wrong(f"an input {x.shape} does not have two spatial axes")
+    samples, channels, *_ = x.shape
+    kernel, counts = weight.shape[2:], offset.shape[2:]
+    positions, parts, compute = math.prod(counts), call["offset_group"], x.dtype.compute
+    moves = offset.to(compute).reshape(samples * parts, *kernel, 2, *counts)
+    places = []
+    for axis, standing in enumerate(_taps(call, kernel, counts)):
+        still = as_tensor(standing.astype(compute.storage))
+        places.append((moves[:, :, :, axis] + still).flatten(1))
+    groups = x.to(compute).reshape(samples * parts, channels // parts, *x.shape[2:])
+    seen = interpolated(WITHIN, groups, places)  # (N, P, C)
+    if mask is not None:
+        seen = seen * mask.to(compute).reshape(samples * parts, -1, 1)
+    columns = seen.transpose(1, 2).reshape(samples, call["group"], -1, positions)
+    rows = weight.to(compute).reshape(call["group"], weight.shape[0] // call["group"], -1)
+    y = (rows @ columns).reshape(samples, weight.shape[0], *counts)
+    return _with_bias(y, bias).to(x.dtype)
+
+
+def _taps(call: Call, kernel: Sizes, counts: Sizes) -> list[np.ndarray]:
+    """Returns where the taps of each window stand along two axes: (*kernel, *counts) each."""
+    stride, dilation = (per_axis(call, name, 2) for name in ("strides", "dilations"))
+    low = per_axis(call, "pads", 4, 0)[:2]
+    places = np.indices((*kernel, *counts))
+    return [
+        places[axis] * dilation[axis] + places[2 + axis] * stride[axis] - low[axis]
+        for axis in range(2)
+    ]
+
+
 def _refused_activation(node: Node) -> str:
     given = node.settings["activation"]
     return "" if given in ("none", "silu", "swish") else f"activation {given!r}"
@@ -114,6 +164,7 @@ CARDS: Final[Cards] = {
         {**WINDOWS, "group": 1, "output_padding": INTS, "output_shape": INTS},
         first=1,
     ),
+    "DeformConv": Card(_deformed, {**WINDOWS, "group": 1, "offset_group": 1}, first=19),
     "CausalConvWithState": Card(
         _causal, {"activation": "none"}, first=27, refused=_refused_activation
     ),

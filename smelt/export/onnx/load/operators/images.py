@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +16,8 @@ from smelt.export.onnx.load.operators.shapes import axes_from_front
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import abs, clamp, floor, round, where
 from smelt.tensor.shaping import stack
+
+Settings = Call | Mapping[str, Any]
 
 # --- resizing: each axis by itself, as a matrix of weights ----------------------------------------
 
@@ -186,7 +189,7 @@ def _reflected(position: Tensor, low: float, high: float) -> Tensor:
     return where(turns % 2 == 0, rest + low, high - rest)
 
 
-def _sampled(call: Call, x: Tensor, places: list[Tensor]) -> Tensor:
+def _sampled(call: Settings, x: Tensor, places: list[Tensor]) -> Tensor:
     """Returns the elements at whole positions (N, P) of each axis, with the padding around."""
     extents, flat, inside = x.shape[2:], None, None
     for place, extent in zip(places, extents, strict=True):
@@ -219,7 +222,7 @@ def _grid_sample(call: Call, x: Tensor, grid: Tensor) -> Tensor:
     if call["mode"] == "nearest":
         found = _sampled(call, x, [round(position) for position in positions])
     else:
-        found = _interpolated(call, x, positions)
+        found = interpolated(call, x, positions)
     return found.transpose(1, 2).reshape(*x.shape[:2], *shape)
 
 
@@ -230,8 +233,17 @@ def _kept(call: Call, position: Tensor, extent: int) -> Tensor:
     return clamp(position, 0, extent - 1)
 
 
-def _interpolated(call: Call, x: Tensor, positions: list[Tensor]) -> Tensor:
-    """Returns the sum of the elements around each position, by their distance."""
+def interpolated(call: Settings, x: Tensor, positions: list[Tensor]) -> Tensor:
+    """Returns the sum of the elements around each position, by their distance.
+
+    Args:
+        call: the settings: mode, padding_mode and align_corners of GridSample.
+        x: (N, C, *S).
+        positions: for each axis of S, (N, P).
+
+    Returns:
+        (N, P, C).
+    """
     is_cubic = call["mode"] in ("cubic", "bicubic")
     offsets = (-1, 0, 1, 2) if is_cubic else (0, 1)
     firsts = [floor(position) for position in positions]

@@ -1,11 +1,13 @@
-"""Steps of optimizers: ai.onnx.preview.training."""
+"""Gradients and the steps of optimizers: ai.onnx.preview.training."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
 
-from smelt.export.onnx.load.card import TEXT, Call, Card, Cards, Node, required
+from smelt.autodiff import grad
+from smelt.export.onnx.load.card import GRAPH, TEXT, TEXTS, Call, Card, Cards, Node, required
+from smelt.export.onnx.load.known import lifted
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import pow, sqrt, where
 
@@ -72,12 +74,38 @@ def _momentum(
     return x - rate * velocity, velocity
 
 
+def _gradient(call: Call, *given: Tensor) -> tuple[Tensor, ...]:
+    """Returns the gradients of a value by others, at what is given for these; of a value with axes,
+    those of its sum.
+    """
+    count = len(call["xs"])
+
+    def value(*xs: Tensor) -> Tensor:
+        (y,) = call.inner(call["body"], [*xs, *given[count:]])
+        result: Tensor = lifted(y).sum()
+        return result
+
+    found: tuple[Tensor, ...] = grad(value, argnums=tuple(range(count)))(*given[:count])
+    return found
+
+
+def _refused_inputs(node: Node) -> str:
+    names = (*node.settings["xs"], *(node.settings["zs"] or ()))
+    return "" if len(node.inputs) == len(names) else f"{len(node.inputs)} inputs for {names}"
+
+
 def _refused_mode(node: Node) -> str:
     mode = node.settings["mode"]
     return "" if mode in ("standard", "nesterov") else f"mode {mode!r}"
 
 
 CARDS: Final[Cards] = {
+    "Gradient": Card(
+        _gradient,
+        {"xs": required(TEXTS), "zs": TEXTS, "y": required(TEXT), "body": GRAPH},
+        first=1,
+        refused=_refused_inputs,
+    ),
     "Adagrad": Card(
         _for_each(_adagrad, 3),
         {"decay_factor": 0.0, "epsilon": 1e-6, "norm_coefficient": 0.0},

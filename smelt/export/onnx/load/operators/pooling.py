@@ -13,6 +13,7 @@ from smelt.creation import arange, zeros
 from smelt.export.onnx.load.card import Call, Card, Cards
 from smelt.export.onnx.load.operators.windows import WINDOWS, counts, paddings, per_axis
 from smelt.functional.pooling import largest
+from smelt.ir.symbolic import is_symbolic
 from smelt.ops.convolution import convolution, padded
 from smelt.ops.windows import Windows
 from smelt.tensor import Tensor, as_tensor, elementary, reductions
@@ -48,10 +49,12 @@ def _max_pool(call: Call, x: Tensor) -> Any:
     return values, places + first
 
 
-def _sums(x: Tensor, windows: Windows) -> Tensor:
+def _sums(call: Call, x: Tensor, windows: Windows, behind: tuple[Any, ...]) -> Tensor:
     """Returns the sum of each window, as a convolution with ones."""
-    axes = zip(x.shape[2:], *windows, strict=True)
-    high = [(n - 1) * s + (k - 1) * d + 1 - low - extent for extent, k, s, d, low, n in axes]
+    high = list(behind)
+    if call["ceil_mode"]:
+        axes = zip(x.shape[2:], *windows, strict=True)
+        high = [(n - 1) * s + (k - 1) * d + 1 - low - extent for extent, k, s, d, low, n in axes]
     planes = x.reshape((-1, 1, *x.shape[2:]))
     wide = padded(planes, (0, 0, *windows.low), (0, 0, *high), (1,) * planes.ndim)
     ones = as_tensor(np.ones((1, 1, *windows.window), x.dtype.storage))
@@ -63,21 +66,33 @@ def _sums(x: Tensor, windows: Windows) -> Tensor:
 def _average_pool(call: Call, x: Tensor) -> Tensor:
     windows, behind = _windows(call, x)
     compute = x.to(x.dtype.compute)
-    held: Any = np.ones((), np.float64)
-    for extent, taps, step, gap, low, count, high in zip(
-        x.shape[2:], *windows, behind, strict=True
-    ):
-        places = np.arange(count)[:, None] * step - low + np.arange(taps) * gap
-        start, end = (-low, extent + high) if call["count_include_pad"] else (0, extent)
-        held = held[..., None] * ((places >= start) & (places < end)).sum(1)
-    divisor = as_tensor(np.maximum(held, 1).astype(compute.dtype.storage))
-    return (_sums(compute, windows) / divisor).to(x.dtype)
+    divisor = as_tensor(1.0, compute.dtype)
+    for axis in zip(x.shape[2:], *windows, behind, strict=True):
+        divisor = divisor.unsqueeze(-1) * _held(call, *axis)
+    return (_sums(call, compute, windows, behind) / elementary.maximum(divisor, 1.0)).to(x.dtype)
+
+
+def _held(
+    call: Call, extent: Any, taps: int, step: int, gap: int, low: Any, count: Any, high: Any
+) -> Any:
+    """Returns how many elements the windows along one axis hold: a number where all hold as
+    many.
+    """
+    start, end = (-low, extent + high) if call["count_include_pad"] else (0, extent)
+    if not call["ceil_mode"] and (call["count_include_pad"] or not (low or high)):
+        return float(taps)
+    offsets = np.arange(taps) * gap
+    if is_symbolic(count):
+        places = (arange(count) * step - low).unsqueeze(1) + as_tensor(offsets)
+        return ((places >= start) & (places < end)).sum(1)
+    places = np.arange(count)[:, None] * step - low + offsets
+    return as_tensor(((places >= start) & (places < end)).sum(1))
 
 
 def _power_pool(call: Call, x: Tensor) -> Tensor:
-    windows, _ = _windows(call, x)
+    windows, behind = _windows(call, x)
     p = call["p"]
-    sums = _sums(elementary.pow(elementary.abs(x), float(p)), windows)
+    sums = _sums(call, elementary.pow(elementary.abs(x), float(p)), windows, behind)
     return elementary.pow(sums, 1.0 / p)
 
 

@@ -8,8 +8,10 @@ from typing import Final
 from smelt import dtypes
 from smelt.export.onnx.load.card import INT, Call, Card, Cards, Node
 from smelt.export.onnx.load.casting import NARROW
+from smelt.export.onnx.load.operators.convolution import convolved
 from smelt.export.onnx.load.operators.products import centered
 from smelt.export.onnx.load.operators.shapes import axes_from_front
+from smelt.export.onnx.load.operators.windows import WINDOWS
 from smelt.export.onnx.load.tensors import KINDS, type_name
 from smelt.export.onnx.load.types import quantized_type
 from smelt.tensor import Tensor, as_tensor, elementary, products, reductions
@@ -84,6 +86,29 @@ def _product(
     return _limited(call, elementary.round(whole.to(dtypes.float32) * scale), y_zero, 7)
 
 
+def _convolution(
+    call: Call,
+    x: Tensor,
+    x_scale: Tensor,
+    x_zero: Tensor,
+    weight: Tensor,
+    w_scale: Tensor,
+    w_zero: Tensor,
+    y_scale: Tensor,
+    y_zero: Tensor,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """A convolution of quantized numbers, exact in float64, which is quantized again."""
+    parts = centered(x, x_zero), centered(weight, w_zero, 0)
+    whole = convolved(call, *(part.to(dtypes.float64) for part in parts))
+    by_channel = (-1,) + (1,) * (whole.ndim - 2)
+    if bias is not None:
+        whole = whole + bias.to(dtypes.float64).reshape(by_channel)
+    scales = x_scale.to(dtypes.float32) * w_scale.to(dtypes.float32) / y_scale.to(dtypes.float32)
+    scales = scales.reshape(by_channel) if scales.ndim == 1 else scales
+    return _limited(call, elementary.round(whole.to(dtypes.float32) * scales), y_zero, 7)
+
+
 def _dynamic(call: Call, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Numbers from 0 to 255 with a scale and a zero point that fit all of x."""
     low = elementary.minimum(reductions.amin(x), 0.0)
@@ -109,5 +134,8 @@ CARDS: Final[Cards] = {
         refused=_refused_result(2),
     ),
     "QLinearMatMul": Card(_product, first=10, refused=_refused_result(7)),
+    "QLinearConv": Card(
+        _convolution, {**WINDOWS, "group": 1}, first=10, refused=_refused_result(7)
+    ),
     "DynamicQuantizeLinear": Card(_dynamic, first=11),
 }

@@ -8,9 +8,10 @@ from typing import Any, Final
 import numpy as np
 
 from smelt.creation import arange
-from smelt.export.onnx.load.card import INT, Call, Card, Cards
+from smelt.export.onnx.load.card import INT, Call, Card, Cards, Node
 from smelt.export.onnx.load.operators.movement import padded
 from smelt.export.onnx.load.operators.shapes import axes_from_front
+from smelt.export.onnx.load.tensors import KINDS, type_name
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.shaping import stack
 
@@ -95,7 +96,41 @@ def _stft(
     return _transformed(rows, False, size // 2 + 1 if call["onesided"] else size)
 
 
+def _mel_weights(call: Call, *given: np.ndarray) -> Tensor:
+    """Returns the matrix (frequencies, bands) of triangles of equal width on the mel scale, on
+    which 1000 Hz is 1000 (O'Shaughnessy, 1987); their corners are rounded to frequencies.
+    """
+    bands, length, rate, lowest, highest = (number.reshape(()).item() for number in given)
+    ends = [2595 * math.log10(1 + frequency / 700) for frequency in (lowest, highest)]
+    steps = ends[0] + np.arange(bands + 2) * ((ends[1] - ends[0]) / (bands + 2))
+    hertz = 700 * (10 ** (steps / 2595) - 1)
+    corners = ((length + 1) * hertz // rate).astype(np.int64)
+    frequencies = np.arange(length // 2 + 1)[:, None]
+    low, center, high = corners[:-2], corners[1:-1], corners[2:]
+    rising = (frequencies - low) / np.maximum(center - low, 1)
+    falling = (high - frequencies) / np.maximum(high - center, 1)
+    rises = (frequencies >= low) & (frequencies <= center)
+    falls = (frequencies >= center) & (frequencies < high)
+    weights = np.where(rises, np.where(center == low, 1.0, rising), 0.0)
+    weights = np.where(falls, falling, weights)
+    dtype = KINDS[call["output_datatype"]].dtype
+    return as_tensor(weights).to(dtype)
+
+
+def _refused_dtype(node: Node) -> str:
+    wanted = node.settings["output_datatype"]
+    is_float = wanted in KINDS and KINDS[wanted].dtype.is_float
+    return "" if is_float else f"numbers of {type_name(wanted)}"
+
+
 CARDS: Final[Cards] = {
     "DFT": Card(_dft, {"axis": INT, "inverse": 0, "onesided": 0}, numbers=(1, 2), first=17),
+    "MelWeightMatrix": Card(
+        _mel_weights,
+        {"output_datatype": 1},
+        numbers=(0, 1, 2, 3, 4),
+        first=17,
+        refused=_refused_dtype,
+    ),
     "STFT": Card(_stft, {"onesided": 1}, numbers=(1, 3), first=17),
 }
