@@ -51,4 +51,17 @@ RECIPES: Mapping[str, Callable[..., Result]] = {
 #: an `Inference`.
 INFERENCES: Mapping[str, Callable[[Path, Mapping[str, Any]], Inference]] = {
     "digits": digits.inference,
+    "mnist": mnist.inference,
+    "fashion": fashion.inference,
+    "cats": cats.inference,
+    "shakespeare": shakespeare.inference,
+    "sentiment": sentiment.inference,
+    "housing": housing.inference,
+    "titanic": titanic.inference,
+    "stock": stock.inference,
+    "denoise": denoise.inference,
+    "keywords": keywords.inference,
+    "sensors": sensors.inference,
+    "policy": policy.inference,
+    "equations": equations.inference,
 }

@@ -17,10 +17,10 @@ __all__ = ["Applied", "Probabilities", "classifier"]
 
 
 class Probabilities(nn.Module):
-    """The softmax of a network's logits: inputs (n, ...) to (n, classes).
+    """The softmax of a network's logits: inputs (n, ...) to (n, ..., classes).
 
     Args:
-        model: (n, ...) to logits (n, classes).
+        model: (n, ...) to logits (n, ..., classes).
     """
 
     def __init__(self, model: Callable[[Tensor], Tensor]) -> None:
@@ -28,7 +28,7 @@ class Probabilities(nn.Module):
         self.model = model
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return F.softmax(self.model(inputs), dim=1)
+        return F.softmax(self.model(inputs), dim=-1)
 
 
 class Applied(nn.Module):
