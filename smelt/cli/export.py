@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from smelt import tabular
-from smelt.atomic import replacing, writable_folder
+from smelt.atomic import replacing, writable_folder, write_bytes
 from smelt.cli.csv_options import flag
-from smelt.cli.formats import FORMATS, OPTIONS, Job, sizes
+from smelt.cli.formats import FORMATS, OPTIONS, Job
 from smelt.cli.shell import resume_command
 from smelt.errors import ArgumentError, FileError
 from smelt.export.inference import Inference, InferenceTensor
@@ -27,6 +28,7 @@ __all__ = ["export"]
 
 TABLE = "table"  # the recipe of a run of smelt fit
 FOLDER = "export"  # within the folder of the run
+LINE = 100  # characters of a line of the description
 
 if TYPE_CHECKING:
     Format = str
@@ -79,21 +81,15 @@ def export(
     inference = _inference(run)
     called = inference.name if name is None else name
     folder = run / FOLDER if output is None else output
-    description = inference.description(rows)
     with TemporaryDirectory(prefix="smelt-") as scratch:
         parts = [Path(scratch) / kind for kind in dict.fromkeys(to)]
-        made = {}
-        for part in parts:
-            part.mkdir()
-            made[part] = FORMATS[part.name](Job(inference, part, called, rows, options))
-        lines = list(_lines(made))
+        lines = [_written(Job(inference, part, called, rows, options)) for part in parts]
         note = Path(scratch) / f"{called}.json"
-        text = json.dumps(description, indent=2, ensure_ascii=False)
-        note.write_text(f"{text}\n", encoding="utf-8")
+        write_bytes(note, f"{_text(inference.description(rows))}\n".encode())
         _place(folder, [*(file for part in parts for file in sorted(part.iterdir())), note])
     print(f"{run}: {_signature(inference, rows)}")
     for line in lines:
-        print(line)
+        print(f"  {line}")
     print(f"  {note.name}: what these numbers are")
     print(f"folder  {folder}")
     return 0
@@ -136,6 +132,27 @@ def _inference(run: Path) -> Inference:
     return INFERENCES[recipe](run, config)
 
 
+def _text(description: Mapping[str, Any]) -> str:
+    """Returns JSON for people, too: a list or a map that fits is one line."""
+    text = json.dumps(description, indent=2, ensure_ascii=False)
+    return re.sub(r"[\[{]\n[^\[\]{}]*\n\s*[\]}]", _in_one_line, text)
+
+
+def _in_one_line(found: re.Match[str]) -> str:
+    joined = re.sub(r"\n\s*", "", re.sub(r",\n\s*", ", ", found[0]))
+    return joined if len(joined) <= LINE else found[0]
+
+
+def _written(job: Job) -> str:
+    """Writes the format that the folder of a job is called by; returns which files there are, and
+    how much memory they need.
+    """
+    write, sizes = FORMATS[job.folder.name]
+    job.folder.mkdir()
+    said = sizes(write(job))
+    return f"{', '.join(sorted(file.name for file in job.folder.iterdir()))}: {said}"
+
+
 # --- the files ------------------------------------------------------------------------------------
 
 
@@ -168,11 +185,3 @@ def _signature(inference: Inference, rows: int) -> str:
 
 def _shown(one: InferenceTensor, rows: int) -> str:
     return f"{one.name} {one.dtype.name}{[rows, *one.shape]}"
-
-
-def _lines(made: Mapping[Path, Any]) -> Iterator[str]:
-    """Yields a line for each format: its files, and how much memory it needs."""
-    for part, export in made.items():
-        files = sorted(part.iterdir())
-        nbytes = sum(file.stat().st_size for file in files)
-        yield f"  {', '.join(file.name for file in files)}: {sizes(export, nbytes)}"

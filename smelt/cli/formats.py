@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from smelt import export
 from smelt.export.inference import Inference
 
-__all__ = ["FORMATS", "OPTIONS", "Job", "sizes"]
+__all__ = ["FORMATS", "OPTIONS", "Format", "Job"]
 
 METADATA = "smelt.inference"  # what the description is called in an ONNX file
 
@@ -34,6 +34,16 @@ class Job:
     rows: int
     options: Mapping[str, str]
 
+    @property
+    def module(self) -> Any:
+        """What is exported."""
+        return self.inference.module
+
+    @property
+    def inputs(self) -> list[Any]:
+        """Example arguments of the module."""
+        return self.inference.arguments(self.rows)
+
     def path(self, ending: str) -> Path:
         """Returns the path of a file with an ending."""
         return self.folder / f"{self.name}{ending}"
@@ -42,46 +52,69 @@ class Job:
         """Returns those of some options that were given."""
         return {name: self.options[name] for name in names if name in self.options}
 
-    @property
-    def what(self) -> tuple[Any, list[Any]]:
-        """The module, and example arguments."""
-        return self.inference.module, self.inference.arguments(self.rows)
+
+class Format(NamedTuple):
+    """How to write a format.
+
+    Attributes:
+        write: writes the files into the folder of a job, and returns what was written.
+        sizes: says how much memory that takes.
+    """
+
+    write: Callable[[Job], Any]
+    sizes: Callable[[Any], str]
 
 
 def _to_c(job: Job) -> export.CExport:
-    module, inputs = job.what
-    return export.to_c(module, job.folder, *inputs, name=job.name)
+    return export.to_c(job.module, job.folder, *job.inputs, name=job.name)
+
+
+def _of_c(made: export.CExport) -> str:
+    flash = sum(made.flash.values())
+    return f"flash {flash:,} bytes beside the code, RAM {made.state_bytes:,} bytes"
 
 
 def _to_object(job: Job) -> export.ObjectExport:
-    module, inputs = job.what
     chosen = job.chosen("target", "cpu", "features")
-    return export.to_object(module, job.path(".o"), *inputs, name=job.name, **chosen)
+    return export.to_object(job.module, job.path(".o"), *job.inputs, name=job.name, **chosen)
+
+
+def _of_object(made: export.ObjectExport) -> str:
+    flash = sum(made.flash.values())
+    target = f"{made.target}, {made.cpu}"
+    return f"flash {flash:,} bytes, RAM {made.state_bytes:,} bytes; for {target}"
 
 
 def _to_library(job: Job) -> export.LibraryExport:
-    module, inputs = job.what
     chosen = job.chosen("machine", "cpu")
-    return export.to_library(module, job.path(".smeltlib"), *inputs, **chosen)
+    return export.to_library(job.module, job.path(".smeltlib"), *job.inputs, **chosen)
+
+
+def _of_library(made: export.LibraryExport) -> str:
+    code = f"code {made.code_bytes:,} bytes"
+    return f"{code}, RAM {made.state_bytes:,} bytes; for {made.machine}, {made.cpu}"
 
 
 def _to_onnx(job: Job) -> export.OnnxExport:
-    module, inputs = job.what
     return export.save_onnx(
-        module,
+        job.module,
         job.path(".onnx"),
-        *inputs,
+        *job.inputs,
         dynamic_axes={one.name: {0: "rows"} for one in job.inference.inputs},
         metadata={METADATA: json.dumps(job.inference.description())},
     )
 
 
-#: name -> what writes the files of a format and returns what it wrote
-FORMATS: Mapping[str, Callable[[Job], Any]] = {
-    "c": _to_c,
-    "library": _to_library,
-    "object": _to_object,
-    "onnx": _to_onnx,
+def _of_onnx(made: export.OnnxExport) -> str:
+    return f"{Path(made.path).stat().st_size:,} bytes; for any number of rows"
+
+
+#: the formats by name
+FORMATS: Mapping[str, Format] = {
+    "c": Format(_to_c, _of_c),
+    "object": Format(_to_object, _of_object),
+    "library": Format(_to_library, _of_library),
+    "onnx": Format(_to_onnx, _of_onnx),
 }
 #: option -> the formats that it is for
 OPTIONS: Mapping[str, tuple[str, ...]] = {
@@ -90,21 +123,3 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "features": ("object",),
     "machine": ("library",),
 }
-
-
-def sizes(made: Any, nbytes: int) -> str:
-    """Returns how much memory an export needs, as text.
-
-    Args:
-        made: what a function of `FORMATS` returned.
-        nbytes: of all its files.
-    """
-    if isinstance(made, export.OnnxExport):
-        return f"{nbytes:,} bytes, for any number of rows"
-    if isinstance(made, export.LibraryExport):
-        code = f"code with its constants {made.code_bytes:,} bytes"
-        return f"{code}, RAM {made.state_bytes:,} bytes, for {made.machine} with {made.cpu}"
-    flash = f"flash {sum(made.flash.values()):,} bytes"
-    flash += "" if "code" in made.flash else " beside the code"
-    target = getattr(made, "target", "")
-    return f"{flash}, RAM {made.state_bytes:,} bytes{f', for {target}' if target else ''}"

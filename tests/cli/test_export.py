@@ -35,6 +35,11 @@ from tests.export.c_program import CProgram
 for library in ("cyclopts", "matplotlib", "polars", "safetensors"):
     pytest.importorskip(library)
 
+try:
+    import onnxruntime
+except ImportError:
+    onnxruntime = None
+
 RANDOM = np.random.default_rng(0)
 ROWS = 120
 HEADER = "row_id,size,age,far,place,built,note,ticket,stamp,flag,price,label"
@@ -141,7 +146,12 @@ def by_library(folder: Path, name: str, arrays: list[np.ndarray]) -> np.ndarray:
 def by_onnx(folder: Path, name: str, arrays: list[np.ndarray]) -> np.ndarray:
     reference = pytest.importorskip("onnx.reference")
     evaluator = reference.ReferenceEvaluator(str(folder / f"{name}.onnx"))
-    (found,) = evaluator.run(None, dict(zip(evaluator.input_names, arrays, strict=True)))
+    given = dict(zip(evaluator.input_names, arrays, strict=True))
+    (found,) = evaluator.run(None, given)
+    if onnxruntime is not None:
+        session = onnxruntime.InferenceSession(str(folder / f"{name}.onnx"))
+        (again,) = session.run(None, given)
+        np.testing.assert_allclose(again, found, rtol=1e-4, atol=1e-5)
     return found
 
 
