@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -19,15 +20,17 @@ from smelt.errors import ArgumentError, FileError
 from smelt.export.inference import Inference, InferenceTensor
 from smelt.export.traced_step import check_name
 from smelt.limits import Within
-from smelt.recipes import INFERENCES
+from smelt.recipes import INFERENCES, RECIPES
 from smelt.recipes.recipe import RESULT
 from smelt.tabular.keeping import FORMAT
 from smelt.train import read_config
+from smelt.train.run import CONFIG
 
 __all__ = ["export"]
 
 TABLE = "table"  # the recipe of a run of smelt fit
 FOLDER = "export"  # within the folder of the run
+NOT_KEPT = {"folder", "data", "callbacks", "resume"}  # arguments of a recipe that are no settings
 LINE = 100  # characters of a line of the description
 
 if TYPE_CHECKING:
@@ -121,9 +124,11 @@ def _inference(run: Path) -> Inference:
         if not (run / FORMAT).exists():
             raise FileError(f"{run}: holds an unfinished run (it has no {FORMAT}); fit it again")
         return tabular.load(run).inference()
-    if recipe not in INFERENCES:
+    if not isinstance(recipe, str) or recipe not in INFERENCES:
         known = ", ".join(map(repr, (*INFERENCES, TABLE)))
         raise FileError(f"{run}: holds a run of {recipe!r}; smelt export works for {known} only")
+    if lacking := _settings(recipe) - config.keys():
+        raise FileError(f"{run / CONFIG}: is damaged (it has no {', '.join(sorted(lacking))})")
     if not (run / RESULT).exists():
         raise FileError(
             f"{run}: holds an unfinished run (it has no {RESULT}); finish it by "
@@ -141,6 +146,11 @@ def _text(description: Mapping[str, Any]) -> str:
 def _in_one_line(found: re.Match[str]) -> str:
     joined = re.sub(r"\n\s*", "", re.sub(r",\n\s*", ", ", found[0]))
     return joined if len(joined) <= LINE else found[0]
+
+
+def _settings(recipe: str) -> set[str]:
+    """Returns the settings that a run of a recipe remembers."""
+    return set(inspect.signature(RECIPES[recipe]).parameters) - NOT_KEPT
 
 
 def _written(job: Job) -> str:

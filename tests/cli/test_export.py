@@ -287,6 +287,7 @@ REFUSED = {
     "stopped": ("stopped --to c", "stopped: holds an unfinished run (it has no result.json)"),
     "own": ("own --to c", "own: holds a run of train.fit, whose model is defined in your own"),
     "other": ("other --to c", "other: holds a run of 'poems'; smelt export works for 'digits'"),
+    "lacking": ("lacking --to c", "lacking/config.json: is damaged (it has no batch_size, ep"),
     "damaged": ("damaged --to c", "damaged/estimator.safetensors: not a valid"),
     "name": ("label --to c --name my-net", "export: name='my-net' is not a C identifier"),
     "file": ("label --to c --output table.csv/x", "x: cannot be a folder: it, or a folder on its"),
@@ -308,7 +309,9 @@ def crooked(folder: Path) -> Path:
         (folder / name / "config.json").write_text(json.dumps(config))
     content = (folder / "label" / "estimator.safetensors").read_bytes()
     (folder / "damaged" / "estimator.safetensors").write_bytes(content[:500])
-    RunFolder(folder / "stopped", digits.make_model(), {"recipe": "digits"}).start(1)
+    settings = {"recipe": "digits", "epochs": 1, "lr": 0.1, "batch_size": 8, "seed": 0}
+    for name, config in (("stopped", settings), ("lacking", {"recipe": "digits"})):
+        RunFolder(folder / name, digits.make_model(), config).start(1)
     (folder / "taken" / "digits.json").mkdir(parents=True)
     return folder
 
@@ -329,6 +332,19 @@ def test_bad_input_gets_one_clear_error_and_writes_nothing(
     assert message in said
     assert "Traceback" not in said
     assert sorted(crooked.rglob("*")) == before
+
+
+def test_a_missing_extra_is_named_and_nothing_is_written(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    out = tmp_path / "out"
+    assert main(["export", str(folder / "digits"), "--to", "c", "onnx", "--output", str(out)]) == 2
+    assert "pip install 'smelt-learn[onnx]'" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_an_unknown_format_is_refused_with_the_one_that_was_meant(
