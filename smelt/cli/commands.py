@@ -19,6 +19,10 @@ COMMANDS = {  # name -> the module that has it, and what it does
         "smelt.cli.predict",
         "Predict the rows of a table, or read the digit in each image, with probabilities.",
     ),
+    "export": (
+        "smelt.cli.export",
+        "Write the model of a run, with its preprocessing, as code or as an ONNX file.",
+    ),
     "report": ("smelt.cli.report", "Write a web page about a run."),
     "compare": ("smelt.cli.report", "Write a web page that shows runs side by side."),
     "runs": ("smelt.cli.report", "List the runs in a folder."),

@@ -19,7 +19,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
-from cyclopts.exceptions import CoercionError, UnknownOptionError, UnusedCliTokensError
+from cyclopts.exceptions import (
+    CoercionError,
+    MissingArgumentError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
 from smelt.errors import ArgumentError
 from smelt.limits import Within
@@ -174,9 +179,22 @@ def explained(app: App, error: CycloptsError) -> str:
     elif isinstance(error, CoercionError) and error.msg and error.argument is not None:
         keyword = None if error.token is None else error.token.keyword
         message = f"{keyword or _shown(error.argument.name)}: {error.msg}"
+    elif isinstance(error, MissingArgumentError) and _is_by_place(error):
+        # an option that takes several values takes what comes after it, too
+        after = any(token.startswith("-") for token in error.root_input_tokens or ())
+        message = f"{_missing(error)} is missing{'; write it before the options' * after}"
     elif isinstance(error, UnknownOptionError) and error.token.keyword:
         message = _unknown_option(app, chain, error.token.keyword) or message
     return f"{line}: {message}\nsee {line} --help"
+
+
+def _missing(error: MissingArgumentError) -> str:
+    return "" if error.argument is None else error.argument.name
+
+
+def _is_by_place(error: MissingArgumentError) -> bool:
+    """Whether what is missing is a positional argument."""
+    return bool(_missing(error)) and not _missing(error).startswith("-")
 
 
 def _shown(name: str) -> str:

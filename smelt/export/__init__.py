@@ -4,6 +4,7 @@ integers; and modules from ONNX and from PyTorch.
 
 from smelt.export.c_files import CExport, to_c
 from smelt.export.checkpoint import load, save
+from smelt.export.inference import Inference, InferenceTensor
 from smelt.export.library_files import LibraryExport, to_library
 from smelt.export.object_files import ObjectExport, to_object
 from smelt.export.onnx import OnnxExport, OnnxModule, load_onnx, save_onnx
@@ -14,6 +15,8 @@ from smelt.tensor.checked import checked_names as _checked_names
 
 __all__ = [
     "CExport",
+    "Inference",
+    "InferenceTensor",
     "LayerReport",
     "LibraryExport",
     "ObjectExport",

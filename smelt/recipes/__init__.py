@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
+from smelt.export.inference import Inference
 from smelt.recipes import (
     cats,
     denoise,
@@ -23,7 +26,7 @@ from smelt.recipes import (
 )
 from smelt.recipes.recipe import Result
 
-__all__ = ["RECIPES", "Result"]
+__all__ = ["INFERENCES", "RECIPES", "Result"]
 
 #: The recipes by name: functions that train, and return a `Result`.
 RECIPES: Mapping[str, Callable[..., Result]] = {
@@ -42,4 +45,23 @@ RECIPES: Mapping[str, Callable[..., Result]] = {
     "sensors": sensors.run,
     "policy": policy.run,
     "equations": equations.run,
+}
+
+#: For `smelt export`: functions that get the folder of a finished run and its settings, and return
+#: an `Inference`.
+INFERENCES: Mapping[str, Callable[[Path, Mapping[str, Any]], Inference]] = {
+    "digits": digits.inference,
+    "mnist": mnist.inference,
+    "fashion": fashion.inference,
+    "cats": cats.inference,
+    "shakespeare": shakespeare.inference,
+    "sentiment": sentiment.inference,
+    "housing": housing.inference,
+    "titanic": titanic.inference,
+    "stock": stock.inference,
+    "denoise": denoise.inference,
+    "keywords": keywords.inference,
+    "sensors": sensors.inference,
+    "policy": policy.inference,
+    "equations": equations.inference,
 }

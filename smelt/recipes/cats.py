@@ -22,13 +22,15 @@ import smelt
 import smelt.nn.functional as F
 from smelt import nn, optim, plot, train
 from smelt.data import load_catvnoncat, transforms
+from smelt.export.inference import Inference
 from smelt.limits import Within
 from smelt.random import manual_seed
+from smelt.recipes.inference import classifier
 from smelt.recipes.pictures import Pictures, block
 from smelt.recipes.recipe import DataFolder, Epochs, Rate, Result, Seed
 from smelt.tensor import Tensor
 
-__all__ = ["CatNet", "choose", "classify", "make_model", "run"]
+__all__ = ["CatNet", "choose", "classify", "inference", "make_model", "run"]
 
 SIDE = 32  # pixels: half of what the photographs have
 KINDS = ["no cat", "cat"]
@@ -260,3 +262,15 @@ def table(compared: Mapping[str, np.ndarray]) -> str:
         measured = f"loss {loss:.3f} +- {errors[0]:.3f}  accuracy {accuracy:.1%} +- {errors[1]:.1%}"
         lines.append(f"{name:{width}}  {measured}")
     return "\n".join(lines)
+
+
+def inference(folder: Path, config: Mapping[str, Any]) -> Inference:
+    """Returns what `classify` computes with the network of a run: the probability of each kind."""
+    model = make_model(*(config[name] for name in ("width", "area", "jitter")))
+    pixels = "red, then green, then blue: 64 x 64 pixels, row by row, 0 to 1"
+    return classifier("cats", folder, model, (3, 2 * SIDE, 2 * SIDE), pixels, KINDS, both_ways)
+
+
+def both_ways(model: CatNet, photographs: Tensor) -> Tensor:
+    """Returns the mean logits (n, 2) of photographs and their mirror images."""
+    return (model(photographs) + model(photographs.flip(3))) / 2

@@ -18,9 +18,9 @@ drawings are bad, and also if they are all alike.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -28,15 +28,19 @@ import smelt
 import smelt.nn.functional as F
 from smelt import nn, optim, plot, train
 from smelt.data import load_fashion_mnist
+from smelt.dtypes import float32, int32
 from smelt.errors import ArgumentError
+from smelt.export.inference import Inference, InferenceTensor
 from smelt.limits import Within
 from smelt.random import manual_seed
 from smelt.recipes import gan
+from smelt.recipes.fashion import KINDS
+from smelt.recipes.inference import Applied
 from smelt.recipes.pictures import hold_out
 from smelt.recipes.recipe import DataFolder, Result, Seed
 from smelt.tensor import Tensor
 
-__all__ = ["VAE", "log_likelihood", "make_model", "restoration", "run"]
+__all__ = ["VAE", "inference", "log_likelihood", "make_model", "restoration", "run"]
 
 LATENT = 24  # numbers that stand for a picture
 NOISE = 0.5  # standard deviation of the strongest noise, and of that of the test
@@ -248,3 +252,17 @@ def draw(folder: Path, model: VAE, history: train.History, test: Tensor) -> None
         bounds, title="Evidence lower bound", x_label="epoch", y_label="nats", start=1, log=False
     )
     plot.save(curves, folder / "curves.png")
+
+
+def inference(folder: Path, config: Mapping[str, Any]) -> Inference:
+    """Returns what the network of a run computes: pictures without their noise, or drawn ones."""
+    model = make_model(config["model"])
+    train.read_model(folder, model)
+    pixels = {"meaning": "28 x 28 pixels, row by row, 0 (background) to 1"}
+    pictures = InferenceTensor("pictures", float32, (28, 28), pixels)
+    if isinstance(model, VAE):
+        noisy = pictures._replace(name="inputs")
+        return Inference("denoise", Applied(model, VAE.restore).eval(), (noisy,), pictures)
+    z = InferenceTensor("z", float32, (gan.NOISE,), {"meaning": "numbers of a normal distribution"})
+    kinds = InferenceTensor("kinds", int32, (), {"classes": KINDS})
+    return Inference("denoise", model.generator.eval(), (z, kinds), pictures)

@@ -7,9 +7,9 @@ tested on 360 others.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -17,12 +17,14 @@ import smelt.nn.functional as F
 from smelt import nn, optim, plot, train
 from smelt.data import DataLoader, TensorDataset, load_digits
 from smelt.data.digits import TRAINING, samples
+from smelt.export.inference import Inference
 from smelt.limits import Within
 from smelt.random import manual_seed
+from smelt.recipes.inference import classifier
 from smelt.recipes.recipe import Epochs, Rate, Result, Seed
 from smelt.tensor import Tensor
 
-__all__ = ["CLASSES", "classify", "make_model", "run"]
+__all__ = ["CLASSES", "classify", "inference", "make_model", "run"]
 
 CLASSES = 10
 DROPOUT = 0.3
@@ -118,3 +120,9 @@ def draw(folder: Path, model: nn.Module, history: train.History, held_out: Tenso
 def classify(model: nn.Module, images: Tensor) -> np.ndarray:
     """Returns the probability of each class for images (n, 8, 8), as (n, 10)."""
     return F.softmax(train.predict(model, images), dim=1).numpy()
+
+
+def inference(folder: Path, config: Mapping[str, Any]) -> Inference:
+    """Returns what the network of a run computes: the probability of each digit."""
+    pixels = "8 x 8 pixels, row by row, 0 (paper) to 1 (ink); the digit fills the picture"
+    return classifier("digits", folder, make_model(), (8, 8), pixels, range(CLASSES))

@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -32,13 +32,16 @@ import numpy as np
 import smelt
 from smelt import nn, optim, plot, train
 from smelt.data import TensorDataset
+from smelt.dtypes import float64
 from smelt.errors import ArgumentError
+from smelt.export.inference import Inference, InferenceTensor
 from smelt.limits import Within
 from smelt.random import manual_seed
+from smelt.recipes.inference import Applied
 from smelt.recipes.recipe import Result, Seed
 from smelt.tensor import Tensor
 
-__all__ = ["Burgers", "Poisson", "Solution", "cole_hopf", "make_model", "run"]
+__all__ = ["Burgers", "Poisson", "Solution", "cole_hopf", "inference", "make_model", "run"]
 
 VISCOSITY, FIRST_VISCOSITY = 0.01 / math.pi, 0.1
 SLOWER = 0.97  # what becomes of the viscosity once the equation is solved for it
@@ -353,3 +356,28 @@ def draw(folder: Path, model: Solution, history: train.History) -> None:
     title = names["burgers" if isinstance(model, Burgers) else "poisson"]
     figure = plot.contour(heights, x=(left, right), y=(bottom, top), arrows=False, title=title)
     plot.save(figure, folder / "solution.png")
+
+
+def inference(folder: Path, config: Mapping[str, Any]) -> Inference:
+    """Returns the solution that a run has found, u at points."""
+    model = make_model(config["equation"])
+    train.read_model(folder, model)
+    left, right, bottom, top = model.ends
+    second = "t" if config["equation"] == "burgers" else "y"
+    columns = [
+        {"name": "x", "from": left, "to": right},
+        {"name": second, "from": bottom, "to": top},
+    ]
+    given = InferenceTensor("inputs", float64, (2,), {"columns": columns})
+    return Inference(
+        "equations",
+        Applied(model, solution).eval(),
+        (given,),
+        InferenceTensor("value", float64, (), {"target": "u"}),
+        {"task": "regression", "equation": config["equation"]},
+    )
+
+
+def solution(model: Solution, points: Tensor) -> Tensor:
+    """Returns u (n,) at points (n, 2)."""
+    return smelt.vmap(model.at, in_axes=(None, 0))(model.weights, points)

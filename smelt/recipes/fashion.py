@@ -10,19 +10,22 @@ once, at the end.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
 
 import smelt.nn.functional as F
 from smelt import nn, optim, plot, train
 from smelt.data import load_fashion_mnist, transforms
+from smelt.export.inference import Inference
 from smelt.limits import Within
 from smelt.random import manual_seed
+from smelt.recipes.inference import classifier
 from smelt.recipes.pictures import block, draw_test, hold_out
 from smelt.recipes.recipe import BatchSize, DataFolder, Epochs, Rate, Result, Seed
 from smelt.tensor import Tensor
 
-__all__ = ["KINDS", "ClothingNet", "make_model", "run"]
+__all__ = ["KINDS", "ClothingNet", "inference", "make_model", "run"]
 
 KINDS = [
     "T-shirt", "trouser", "pullover", "dress", "coat",
@@ -127,3 +130,9 @@ def run(
             "held_out_accuracy": history.epochs[-1].held_out["accuracy"],
         }
     return Result(figures, history, run_folder.training.update.steps)
+
+
+def inference(folder: Path, config: Mapping[str, Any]) -> Inference:
+    """Returns what the network of a run computes: the probability of each kind of clothing."""
+    pixels = "28 x 28 pixels, row by row, 0 (background) to 1"
+    return classifier("fashion", folder, make_model(), (28, 28), pixels, KINDS)

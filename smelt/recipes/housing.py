@@ -13,26 +13,41 @@ on the same rows and columns. Prices in these data are capped at 500,001 dollars
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
 import smelt
 from smelt import nn, optim, plot, train
 from smelt.data import Preprocessing, Table, load_california_housing
+from smelt.dtypes import float64
+from smelt.export.inference import Inference, InferenceTensor
 from smelt.limits import Within
 from smelt.random import manual_seed
-from smelt.recipes.recipe import BatchSize, DataFolder, Epochs, Rate, Result, Seed
+from smelt.recipes.recipe import (
+    BatchSize,
+    DataFolder,
+    Epochs,
+    Rate,
+    Result,
+    Seed,
+    keep_preprocessing,
+    kept_preprocessing,
+)
 from smelt.recipes.table_network import TableNetwork, flat
+from smelt.tabular.raw_columns import RawColumns
 from smelt.tensor import Tensor
 
-__all__ = ["make_model", "run"]
+__all__ = ["inference", "make_model", "run"]
 
 TARGET = "median_house_value"
 UNIT = 100_000.0  # dollars
 SPLIT = (0.64, 0.16, 0.20)
+ADDED = (
+    "rooms_each", "bedrooms_share", "people_each", "log_rooms", "log_people", "log_income",
+)  # fmt: skip
 WIDTH, DROPOUT = 128, 0.1
 Part = tuple[dict[str, Tensor], Tensor]  # the tensors of a table, and the prices (n,) in UNITs
 
@@ -41,16 +56,24 @@ def load(folder: DataFolder) -> Table:
     """Returns the table with the added columns."""
     table = load_california_housing(folder)
     each = {name: np.asarray(table[name], np.float64) for name in table.numeric}
-    return table.with_columns(
-        {
-            "rooms_each": np.log(each["total_rooms"] / each["households"]),
-            "bedrooms_share": each["total_bedrooms"] / each["total_rooms"],
-            "people_each": np.log(each["population"] / each["households"]),
-            "log_rooms": np.log(each["total_rooms"]),
-            "log_people": np.log(each["population"]),
-            "log_income": np.log(each["median_income"]),
-        }
-    )
+    return table.with_columns(added(each, np.log))
+
+
+def added(each: Mapping[str, Any], log: Callable[[Any], Any]) -> dict[str, Any]:
+    """Returns the columns `ADDED`.
+
+    Args:
+        each: the columns of the census, arrays or Tensors (n,).
+        log: the natural logarithm of one.
+    """
+    return {
+        "rooms_each": log(each["total_rooms"] / each["households"]),
+        "bedrooms_share": each["total_bedrooms"] / each["total_rooms"],
+        "people_each": log(each["population"] / each["households"]),
+        "log_rooms": log(each["total_rooms"]),
+        "log_people": log(each["population"]),
+        "log_income": log(each["median_income"]),
+    }
 
 
 def split(table: Table, samples: int | None, seed: int) -> list[Table]:
@@ -130,6 +153,7 @@ def run(
     )
     if history.interrupted:
         return Result({}, history, run_folder.training.update.steps)
+    keep_preprocessing(run_folder.path, prepare.state_dict())
     predicted = train.predict(model, test).numpy()
     figures: dict[str, float | str] = {
         "test_rmse_in_dollars": error(predicted, test),
@@ -181,3 +205,36 @@ def draw(folder: Path, history: train.History, predicted: np.ndarray, true: np.n
         y_label="estimate",
     )
     plot.save(figure, folder / "estimates.png")
+
+
+class PricePredictor(nn.Module):
+    """From the raw columns of the census to prices in dollars, float64 (n,).
+
+    Args:
+        model: the network.
+        prepare: as it was fitted to the training rows.
+    """
+
+    def __init__(self, model: TableNetwork, prepare: Preprocessing) -> None:
+        super().__init__()
+        self.model = model
+        self.columns: RawColumns = RawColumns(prepare)
+        self.given: list[str] = [name for name, _ in self.columns.raw if name not in ADDED]
+
+    def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
+        each = added({name: numbers[:, n] for n, name in enumerate(self.given)}, smelt.log)
+        rows = smelt.cat([numbers, smelt.stack([each[name] for name in ADDED], 1)], 1)
+        return self.model(**self.columns(rows, categories)).double() * UNIT
+
+
+def inference(folder: Path, config: Mapping[str, Any]) -> Inference:
+    """Returns what the network of a run estimates: the price of houses in a district."""
+    prepare = Preprocessing().load_state_dict(kept_preprocessing(folder))
+    model = make_model(prepare)
+    train.read_model(folder, model)
+    module = PricePredictor(model, prepare).eval()
+    numbers, categories = module.columns.inputs()
+    columns = [one for one in numbers.facts["columns"] if one["name"] in module.given]
+    numbers = numbers._replace(shape=(len(columns),), facts={"columns": columns})
+    output = InferenceTensor("value", float64, (), {"target": TARGET, "unit": "dollars"})
+    return Inference("housing", module, (numbers, categories), output, {"task": "regression"})

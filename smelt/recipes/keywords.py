@@ -19,9 +19,9 @@ validation signals.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -29,13 +29,15 @@ import smelt
 import smelt.nn.functional as F
 from smelt import nn, optim, plot, train
 from smelt.data import TensorDataset
+from smelt.export.inference import Inference
 from smelt.limits import Within
 from smelt.random import manual_seed
+from smelt.recipes.inference import classifier
 from smelt.recipes.linear import logistic_regression
 from smelt.recipes.recipe import BatchSize, Epochs, Rate, Result, Seed
 from smelt.tensor import Tensor
 
-__all__ = ["WORDS", "Spectrogram", "make_model", "run", "speak"]
+__all__ = ["WORDS", "Spectrogram", "inference", "make_model", "run", "speak"]
 
 RATE = 8000  # samples a second; a signal is one second
 VOWELS = {"a": (750, 1250), "e": (450, 1900), "i": (300, 2300), "o": (450, 850), "u": (320, 1100)}
@@ -231,3 +233,18 @@ def draw(folder: Path, model: nn.Module, history: train.History, test: TensorDat
         write=False,
     )
     plot.save(figure, folder / "spectrogram.png")
+
+
+def inference(folder: Path, config: Mapping[str, Any]) -> Inference:
+    """Returns what the network of a run computes from samples: the probability of each word."""
+    model, spectrogram = make_model(), Spectrogram()
+    samples = f"the samples of one second, {RATE} of them; the loudest are about 2"
+    return classifier(
+        "keywords",
+        folder,
+        model,
+        (RATE,),
+        samples,
+        WORDS,
+        lambda model, signals: model(spectrogram(signals)),
+    )

@@ -9,19 +9,22 @@ are read correctly. The 10,000 test digits are used only once, at the end.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
 
 import smelt.nn.functional as F
 from smelt import nn, optim, plot, train
 from smelt.data import load_mnist, transforms
+from smelt.export.inference import Inference
 from smelt.limits import Within
 from smelt.random import manual_seed
+from smelt.recipes.inference import classifier
 from smelt.recipes.pictures import block, draw_test, hold_out, seconds_to
 from smelt.recipes.recipe import BatchSize, DataFolder, Epochs, Rate, Result, Seed
 from smelt.tensor import Tensor
 
-__all__ = ["DigitNet", "make_model", "run"]
+__all__ = ["DigitNet", "inference", "make_model", "run"]
 
 CLASSES = 10
 GOAL = 0.99  # of the held-out digits, for the time to it
@@ -120,3 +123,9 @@ def run(
             "seconds_to_99_percent": seconds_to(GOAL, history),
         }
     return Result(figures, history, run_folder.training.update.steps)
+
+
+def inference(folder: Path, config: Mapping[str, Any]) -> Inference:
+    """Returns what the network of a run computes: the probability of each digit."""
+    pixels = "28 x 28 pixels, row by row, 0 (background) to 1 (ink)"
+    return classifier("mnist", folder, make_model(), (28, 28), pixels, range(CLASSES))

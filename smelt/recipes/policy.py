@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
@@ -31,12 +31,14 @@ import smelt.nn.functional as F
 from smelt import nn, optim, plot, train
 from smelt.data import TensorDataset
 from smelt.errors import ArgumentError
+from smelt.export.inference import Inference
 from smelt.limits import Within
 from smelt.random import Generator, manual_seed
+from smelt.recipes.inference import classifier
 from smelt.recipes.recipe import Epochs, Rate, Result, Seed
 from smelt.tensor import Tensor
 
-__all__ = ["Agent", "advance", "has_failed", "make_model", "run"]
+__all__ = ["Agent", "advance", "has_failed", "inference", "make_model", "run"]
 
 GRAVITY, CART_MASS, POLE_MASS = 9.8, 1.0, 0.1  # m/s^2, kg, kg
 HALF_LENGTH, FORCE, INTERVAL = 0.5, 10.0, 0.02  # of the pole, m; N; s between two pushes
@@ -302,3 +304,15 @@ def draw(folder: Path, history: train.History) -> None:
         log=False,
     )
     plot.save(curve, folder / "return.png")
+
+
+def inference(folder: Path, config: Mapping[str, Any]) -> Inference:
+    """Returns what the policy of a run says: the probability of each push."""
+    state = "the cart's position (m) and velocity, the pole's angle (rad) and angular velocity"
+    model = make_model(config["method"])
+    return classifier("policy", folder, model, (4,), state, ["left", "right"], logits)
+
+
+def logits(model: Agent, state: Tensor) -> Tensor:
+    """Returns the policy's logits (n, 2) in states (n, 4)."""
+    return model.actor(seen(state))

@@ -14,13 +14,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from smelt.atomic import write_bytes
+from smelt.errors import FileError
+from smelt.export import load, save
 from smelt.limits import SEEDS, Within
 from smelt.train import History
 from smelt.train.writer import json_text
 
-__all__ = ["RESULT", "BatchSize", "DataFolder", "Epochs", "Rate", "Result", "Seed", "Steps"]
+__all__ = [
+    "RESULT", "BatchSize", "DataFolder", "Epochs", "Rate", "Result", "Seed", "Steps",
+    "keep_preprocessing", "kept_preprocessing",
+]  # fmt: skip
 
 RESULT = "result.json"
+PREPROCESSING = "preprocessing.safetensors"  # what was computed from the training data
 BatchSize = Annotated[int, Within(1)]
 DataFolder = Path | str | None
 Epochs = Annotated[int, Within(1)]
@@ -50,3 +56,29 @@ class Result:
         """Writes the results, and how long everything took, to the run folder."""
         content = {**self.figures, "seconds": seconds}
         write_bytes(folder / RESULT, f"{json_text('Result', content, indent=2)}\n".encode())
+
+
+def keep_preprocessing(folder: Path, state: Mapping[str, Any]) -> None:
+    """Writes into a run folder what was computed from the training data, such as scales.
+
+    Args:
+        folder: of the run.
+        state: a `state_dict`.
+    """
+    save(dict(state), folder / PREPROCESSING)
+
+
+def kept_preprocessing(folder: Path) -> dict[str, Any]:
+    """Returns what `keep_preprocessing` wrote.
+
+    Raises:
+        FileError: there is none, or it is damaged.
+    """
+    path = folder / PREPROCESSING
+    if not path.exists():
+        raise FileError(
+            f"{folder}: has no {PREPROCESSING}, without which its inputs are unknown; an older "
+            "version of Smelt made this run, train again"
+        )
+    found: dict[str, Any] = load(path)
+    return found

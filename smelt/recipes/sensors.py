@@ -14,9 +14,9 @@ worse, since the rhythm may begin at any time. Settings were chosen on validatio
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -24,13 +24,15 @@ import smelt
 import smelt.nn.functional as F
 from smelt import nn, optim, plot, train
 from smelt.data import TensorDataset
+from smelt.export.inference import Inference
 from smelt.limits import Within
 from smelt.random import manual_seed
+from smelt.recipes.inference import classifier
 from smelt.recipes.linear import logistic_regression
 from smelt.recipes.recipe import BatchSize, Epochs, Rate, Result, Seed
 from smelt.tensor import Tensor
 
-__all__ = ["ACTIVITIES", "make_model", "measure", "run"]
+__all__ = ["ACTIVITIES", "inference", "make_model", "measure", "run"]
 
 LENGTH, RATE = 128, 50  # moments of a signal, and a second
 NOISE = 0.05
@@ -198,3 +200,9 @@ def draw(folder: Path, model: nn.Module, history: train.History, test: TensorDat
         strength, title="Acceleration", x_label="moment (50 a second)", y_label="g", log=False
     )
     plot.save(figure, folder / "signals.png")
+
+
+def inference(folder: Path, config: Mapping[str, Any]) -> Inference:
+    """Returns what the network of a run computes: the probability of each activity."""
+    signal = f"acceleration along three axes, in units of gravity, {RATE} times a second"
+    return classifier("sensors", folder, make_model(), (LENGTH, 3), signal, list(ACTIVITIES))

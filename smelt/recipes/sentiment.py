@@ -12,10 +12,10 @@ the end.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -23,16 +23,29 @@ import smelt
 import smelt.nn.functional as F
 from smelt import nn, optim, plot, train
 from smelt.data import Vocabulary, load_sst2, split_words
+from smelt.dtypes import float32, int32
+from smelt.export.inference import Inference, InferenceTensor
 from smelt.limits import Within
-from smelt.recipes.recipe import BatchSize, DataFolder, Epochs, Rate, Result, Seed
+from smelt.recipes.inference import Probabilities
+from smelt.recipes.recipe import (
+    BatchSize,
+    DataFolder,
+    Epochs,
+    Rate,
+    Result,
+    Seed,
+    keep_preprocessing,
+    kept_preprocessing,
+)
 from smelt.tensor import Tensor
 
-__all__ = ["Bag", "classify", "make_model", "run"]
+__all__ = ["Bag", "classify", "inference", "make_model", "run"]
 
 WIDTH, DROPOUT, FORGOTTEN = 64, 0.5, 0.6
 OFTEN = 2  # times that a word or pair occurs in the training sentences; others are unknown
 PADDING, UNKNOWN = 0, 1  # the first numbers of every vocabulary
 CLASSES = ["blame", "praise"]
+LENGTH = 128  # words and pairs that an exported network takes
 
 
 class Bag(nn.Module):
@@ -137,6 +150,7 @@ def run(
         chances = F.softmax(train.predict(model, test), dim=1)
         texts = others["test"][0]
         train.save_predictions(run_folder.path, test[1], chances, classes=CLASSES, texts=texts)
+        keep_preprocessing(run_folder.path, vocabulary.state_dict())
         figures["dev_accuracy"] = history.epochs[-1].held_out["accuracy"]
         figures["test_accuracy"] = found["accuracy"]
         draw(run_folder.path, history, found["confusion"])
@@ -153,3 +167,21 @@ def classify(model: Bag, vocabulary: Vocabulary, sentences: Sequence[str]) -> np
     """Returns the probability of praise for each sentence, as (n,)."""
     words, _ = vocabulary.batch(sentences)
     return F.softmax(train.predict(model, words), dim=1).numpy()[:, 1]
+
+
+def inference(folder: Path, config: Mapping[str, Any]) -> Inference:
+    """Returns what the network of a run computes: the probability of blame and of praise."""
+    tokens = kept_preprocessing(folder)["tokens"]
+    model = Bag(len(tokens))
+    train.read_model(folder, model)
+    facts = {
+        "meaning": "numbers of the words of a sentence, then of the pairs of neighboring words",
+        "words": "the sentence in lower case, split at whitespace; a pair is joined by a blank",
+        "padding": PADDING,
+        "unknown": UNKNOWN,
+        "numbers": {token: number for number, token in enumerate(tokens)},
+    }
+    given = InferenceTensor("inputs", int32, (LENGTH,), facts)
+    output = InferenceTensor("probabilities", float32, (len(CLASSES),), {"classes": CLASSES})
+    module = Probabilities(model).eval()
+    return Inference("sentiment", module, (given,), output, {"task": "classification"})

@@ -10,9 +10,9 @@ text.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -21,11 +21,23 @@ import smelt.nn.functional as F
 from smelt import nn, optim, plot, train
 from smelt.atomic import write_bytes
 from smelt.data import Vocabulary, load_tiny_shakespeare
+from smelt.dtypes import float32, int32
+from smelt.export.inference import Inference, InferenceTensor
 from smelt.limits import Within
-from smelt.recipes.recipe import BatchSize, DataFolder, Rate, Result, Seed, Steps
+from smelt.recipes.inference import Probabilities
+from smelt.recipes.recipe import (
+    BatchSize,
+    DataFolder,
+    Rate,
+    Result,
+    Seed,
+    Steps,
+    keep_preprocessing,
+    kept_preprocessing,
+)
 from smelt.tensor import Tensor
 
-__all__ = ["GPT", "make_model", "run", "write"]
+__all__ = ["GPT", "inference", "make_model", "run", "write"]
 
 LENGTH, WIDTH, BLOCKS, HEADS = 64, 128, 4, 4
 HELD_OUT = 0.1  # the share of the text, at its end
@@ -142,6 +154,7 @@ def run(
         written = write(model, vocabulary, WRITTEN, temperature)
         write_bytes(run_folder.path / TEXT, written.encode())
         draw(run_folder.path, history)
+        keep_preprocessing(run_folder.path, vocabulary.state_dict())
         loss = history.epochs[-1].held_out["loss"]
         figures = {"held_out_loss": loss, "held_out_perplexity": float(np.exp(loss))}
         figures["text"] = written[:300]
@@ -184,3 +197,23 @@ def write(
 def draw(folder: Path, history: train.History) -> None:
     """Draws the loss on the training text and on the held-out one."""
     plot.save(plot.curves([epoch.row() for epoch in history.epochs]), folder / "curves.png")
+
+
+def inference(folder: Path, config: Mapping[str, Any]) -> Inference:
+    """Returns what the network of a run computes: the probability of each character to be the next
+    one, at each position of a text.
+    """
+    tokens = kept_preprocessing(folder)["tokens"]
+    model = GPT(len(tokens))
+    train.read_model(folder, model)
+    facts = {
+        "meaning": f"numbers of the last {LENGTH} characters of a text; of fewer, any number after "
+        "them",
+        "numbers": {token: number for number, token in enumerate(tokens)},
+    }
+    given = InferenceTensor("inputs", int32, (LENGTH,), facts)
+    following = {"meaning": "of the character after each position", "classes": tokens}
+    output = InferenceTensor("probabilities", float32, (LENGTH, len(tokens)), following)
+    return Inference(
+        "shakespeare", Probabilities(model).eval(), (given,), output, {"task": "classification"}
+    )

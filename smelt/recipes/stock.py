@@ -15,21 +15,33 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
+import smelt
 from smelt import nn, optim, plot, train
 from smelt.data import StandardScaler, TensorDataset, load_apple_stock, split_in_time, windows
+from smelt.dtypes import float64
+from smelt.export.inference import Inference, InferenceTensor
 from smelt.limits import Within
 from smelt.random import manual_seed
-from smelt.recipes.recipe import BatchSize, DataFolder, Epochs, Rate, Result, Seed
-from smelt.tensor import Tensor
+from smelt.recipes.recipe import (
+    BatchSize,
+    DataFolder,
+    Epochs,
+    Rate,
+    Result,
+    Seed,
+    keep_preprocessing,
+    kept_preprocessing,
+)
+from smelt.tensor import Tensor, as_tensor
 
-__all__ = ["Forecaster", "make_model", "moving_mean", "run", "wilson"]
+__all__ = ["Forecaster", "inference", "make_model", "moving_mean", "run", "wilson"]
 
 SPLIT = (0.7, 0.15, 0.15)
 HIDDEN, DROPOUT = 16, 0.2
@@ -135,6 +147,7 @@ def run(
     tested = slice(len(prices) - len(said), None)
     today, tomorrow = prices[:-1][-len(said) :], prices[tested]
     forecast = today * np.exp(said)
+    keep_preprocessing(run_folder.path, scale.state_dict())
     dates = np.asarray(table["Date"], "datetime64[D]").tolist()
     train.save_predictions(run_folder.path, tomorrow, forecast, texts=[*map(str, dates[tested])])
     draw(run_folder.path, history, (dates, prices), forecast)
@@ -188,3 +201,40 @@ def draw(
         y_label="dollars",
     )
     plot.save(figure, folder / "forecast.png")
+
+
+class PriceForecaster(nn.Module):
+    """From prices and volumes, float64 (n, days + 1) each, the last of them today's, to the price
+    of tomorrow, float64 (n,).
+
+    Args:
+        model: the network.
+        scale: as it was fitted to the training days.
+    """
+
+    def __init__(self, model: Forecaster, scale: StandardScaler) -> None:
+        super().__init__()
+        self.model = model
+        self.mean: nn.Buffer = nn.Buffer(as_tensor(scale.mean_))
+        self.scale: nn.Buffer = nn.Buffer(as_tensor(scale.scale_))
+
+    def forward(self, prices: Tensor, volumes: Tensor) -> Tensor:
+        both = smelt.stack([prices, volumes], dim=2)
+        changes = smelt.diff(smelt.log(both), dim=1)  # (n, days, 2)
+        said = self.model(((changes - self.mean) / self.scale).float())[:, 0].double()
+        return prices[:, -1] * smelt.exp(said * self.scale[0] + self.mean[0])
+
+
+def inference(folder: Path, config: Mapping[str, Any]) -> Inference:
+    """Returns what the network of a run forecasts: tomorrow's price, from prices and volumes."""
+    model = make_model()
+    train.read_model(folder, model)
+    scale = StandardScaler().load_state_dict(kept_preprocessing(folder))
+    days = {"meaning": "of consecutive days of trading, today last"}
+    inputs = [
+        InferenceTensor(name, float64, (config["days"] + 1,), days)
+        for name in ("prices", "volumes")
+    ]
+    output = InferenceTensor("value", float64, (), {"target": "the price of the next day"})
+    module = PriceForecaster(model, scale).eval()
+    return Inference("stock", module, tuple(inputs), output, {"task": "regression"})

@@ -16,21 +16,34 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import smelt.nn.functional as F
-from smelt import optim, plot, train
+from smelt import nn, optim, plot, train
 from smelt.data import Preprocessing, Table, load_titanic
+from smelt.dtypes import float32
+from smelt.export.inference import Inference, InferenceTensor
 from smelt.random import manual_seed
 from smelt.recipes.linear import logistic_regression
-from smelt.recipes.recipe import BatchSize, DataFolder, Epochs, Rate, Result, Seed
+from smelt.recipes.recipe import (
+    BatchSize,
+    DataFolder,
+    Epochs,
+    Rate,
+    Result,
+    Seed,
+    keep_preprocessing,
+    kept_preprocessing,
+)
 from smelt.recipes.table_network import TableNetwork, flat
+from smelt.tabular.raw_columns import RawColumns
+from smelt.tensor import Tensor
 
-__all__ = ["make_model", "run", "title"]
+__all__ = ["inference", "make_model", "run", "title"]
 
 TARGET, CLASSES = "Survived", 2
 KINDS = ["died", "survived"]
@@ -118,7 +131,7 @@ def run(
     table = load(data)
     manual_seed(seed)
     prepare = Preprocessing(types=COLUMNS).fit(table.drop(TARGET))
-    model = make_model(prepare)
+    model, prepared = make_model(prepare), prepare.state_dict()
     run_folder = train.RunFolder(folder, model, {"recipe": "titanic", **settings}, resume=resume)
     history = learn(
         model,
@@ -144,6 +157,7 @@ def run(
         logistic_answers[test] = logistic(prepare, table.rows(rows), table.rows(test))
     answers = {"network": chances.argmax(1), "logistic": logistic_answers}
     survived = np.asarray(table[TARGET]).astype(int)
+    keep_preprocessing(run_folder.path, prepared)
     source = "cross-validated"
     train.save_predictions(run_folder.path, survived, chances, classes=KINDS, source=source)
     draw(run_folder.path, history, answers["network"], survived)
@@ -192,3 +206,37 @@ def draw(folder: Path, history: train.History, said: np.ndarray, survived: np.nd
     confusion = train.confusion_matrix(said, survived, CLASSES)
     plot.save(plot.curves([epoch.row() for epoch in history.epochs]), folder / "curves.png")
     plot.save(plot.confusion(confusion, KINDS), folder / "confusion.png")
+
+
+class PassengerPredictor(nn.Module):
+    """From raw columns to probabilities (n, 2).
+
+    Args:
+        model: the network.
+        prepare: as it was fitted to all passengers.
+    """
+
+    def __init__(self, model: TableNetwork, prepare: Preprocessing) -> None:
+        super().__init__()
+        self.model = model
+        self.columns: RawColumns = RawColumns(prepare)
+
+    def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
+        return F.softmax(self.model(**self.columns(numbers, categories)), dim=1)
+
+
+def inference(folder: Path, config: Mapping[str, Any]) -> Inference:
+    """Returns what the network of a run predicts: the probability to survive."""
+    prepare = Preprocessing().load_state_dict(kept_preprocessing(folder))
+    model = make_model(prepare)
+    train.read_model(folder, model)
+    module = PassengerPredictor(model, prepare).eval()
+    facts = {
+        "task": "classification",
+        "title": "the last word between the comma and the next period of a name; Mlle and Ms count "
+        "as Miss, Mme as Mrs, and titles without an index as other",
+    }
+    output = InferenceTensor(
+        "probabilities", float32, (CLASSES,), {"target": TARGET, "classes": KINDS}
+    )
+    return Inference("titanic", module, module.columns.inputs(), output, facts)

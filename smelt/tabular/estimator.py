@@ -27,6 +27,7 @@ from smelt.train.history import Callback
 from smelt.train.run import RunFolder
 
 if TYPE_CHECKING:
+    from smelt.export.inference import Inference
     from smelt.train.history import History
 
 __all__ = ["TabularEstimator"]
@@ -300,6 +301,26 @@ class TabularEstimator:
                 f"{self._name}: the table has no {columns}, with which the model was trained. "
                 f"{hint}"
             )
+
+    # --- leaving Python ---------------------------------------------------------------------------
+
+    def inference(self) -> Inference:
+        """Returns the fitted model as a module that takes raw numbers and gives what `predict` (of
+        a classifier `predict_proba`) gives, in float32, for `smelt.export`.
+
+        Scaling, missing values, the parts of dates and the joint prediction of all members are in
+        the module; which index a category has, and what else is not arithmetic, is in its
+        description. The weights are shared with the estimator.
+
+        Raises:
+            ArgumentError: the estimator has not been fitted yet.
+        """
+        # loaded when it is needed: exports
+        from smelt.tabular.inference import inference_of
+
+        self._require_fitted()
+        classes = self.classes_.tolist() if hasattr(self, "classes_") else None
+        return inference_of(self.preprocessing_, self.network_, self._task, self.target_, classes)
 
     # --- keeping ----------------------------------------------------------------------------------
 

@@ -60,6 +60,12 @@ class Task(ABC):
         """
 
     @abstractmethod
+    def predicted_tensor(self, outputs: Tensor) -> Tensor:
+        """Returns what `predicted` does for a Tensor, within a compiled step: probabilities,
+        float32, or numbers, float64.
+        """
+
+    @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Returns all of it as plain values."""
 
@@ -99,6 +105,9 @@ class Classes(Task):
     def predicted(self, outputs: np.ndarray) -> np.ndarray:
         return softmax(outputs / self.temperature).mean(0)
 
+    def predicted_tensor(self, outputs: Tensor) -> Tensor:
+        return F.softmax(outputs / self.temperature, -1).mean(0)
+
     def state_dict(self) -> dict[str, Any]:
         return {"classes": self.outputs, "temperature": self.temperature}
 
@@ -134,6 +143,9 @@ class Numbers(Task):
 
     def predicted(self, outputs: np.ndarray) -> np.ndarray:
         return outputs[..., 0].mean(0) * self.deviation + self.mean
+
+    def predicted_tensor(self, outputs: Tensor) -> Tensor:
+        return outputs[..., 0].mean(0).double() * self.deviation + self.mean
 
     def state_dict(self) -> dict[str, Any]:
         return {"mean": self.mean, "deviation": self.deviation}

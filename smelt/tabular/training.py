@@ -236,8 +236,8 @@ class _HeldOut:
 def outputs_of(network: TabularNetwork, inputs: Inputs) -> np.ndarray:
     """Returns the outputs of all members for rows, float64 (members, n, outputs).
 
-    It computes in float64, in NumPy: except for the last bit, a row's result does not depend on the
-    other rows, and nothing is compiled for a number of rows.
+    It computes in float64 (of categories alone in float32), in NumPy: except for the last bit, a
+    row's result does not depend on the other rows, and nothing is compiled for a number of rows.
     """
     rows = len(next(iter(inputs.values())))
     precise = {
@@ -254,4 +254,4 @@ def outputs_of(network: TabularNetwork, inputs: Inputs) -> np.ndarray:
             ).numpy()
             for start in range(0, rows, PREDICTED)
         ]
-    return np.concatenate(found, 1)
+    return np.concatenate(found, 1, dtype=np.float64)

@@ -194,6 +194,14 @@ def test_the_first_word_of_a_group_may_be_a_command(capsys: pytest.CaptureFixtur
         assert part in text
 
 
+def test_what_an_option_has_swallowed_belongs_before_it() -> None:
+    app = kitchen(brew=brew, pour=pour)
+    assert "LITRES is missing\n" in refusal(app, "pour")
+    message = "LITRES is missing; write it before the options\n"
+    assert message in refusal(app, "pour", "--each", "1", "2")
+    assert "--strength" in refusal(app, "brew", "tea", "a", "--strength")
+
+
 def test_paths_are_those_that_the_user_means(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ada")
     app = kitchen(brew=brew)

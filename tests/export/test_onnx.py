@@ -473,3 +473,14 @@ def test_the_extra_is_named_where_it_is_missing() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert ran.stdout.startswith("MissingExtra save_onnx needs the optional extra [onnx]")
+
+
+def test_texts_by_name_stand_in_the_file(tmp_path: Path) -> None:
+    x, path = smelt.zeros(2, 3), tmp_path / "x.onnx"
+    notes = {"classes": "cat, dog", "maße": "m"}
+    export.save_onnx(lambda x: x * 2, path, x, metadata=notes)
+    assert {note.key: note.value for note in onnx.load(path).metadata_props} == notes
+    wrong: Any
+    for wrong in ([("a", "b")], {"a": 1}):
+        with pytest.raises(ArgumentError, match="metadata must be a dict of texts by name"):
+            export.save_onnx(lambda x: x * 2, path, x, metadata=wrong)

@@ -122,6 +122,18 @@ def test_the_runtime_imports_numpy_and_nothing_else() -> None:
     }
 
 
+def test_smelt_itself_runs_a_library_without_loading_llvm(tmp_path: Path) -> None:
+    path = tmp_path / "twice.smeltlib"
+    export.to_library(lambda x: x * 2, path, smelt.zeros(3))
+    code = (
+        "import sys, numpy, smelt.runtime; twice = smelt.runtime.load(sys.argv[1]); "
+        "print(twice(numpy.ones(3, 'float32')), 'llvmlite' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "[2. 2. 2.] False\n"
+
+
 def test_draws_have_the_same_bits_and_go_on(tmp_path: Path) -> None:
     @smelt.compile
     def draw() -> smelt.Tensor:

@@ -16,6 +16,7 @@ from smelt.train import Callback, Epoch, StopTraining, read_config
 FILES = {"checkpoint.safetensors", "config.json", "metrics.jsonl", "model.safetensors"}
 FILES |= {"summary.json", "times.jsonl"}
 WITH_PREDICTIONS = FILES | {"predictions.safetensors"}
+WITH_PREPROCESSING = WITH_PREDICTIONS | {"preprocessing.safetensors"}
 
 
 def data_folder(dataset: str) -> Path:

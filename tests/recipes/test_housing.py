@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 import smelt
-from smelt.data import Preprocessing, Table
+from smelt.data import Preprocessing, Table, load_california_housing
 from smelt.errors import FileError
 from smelt.recipes import housing
 from smelt.recipes.housing import gradient_boosting, linear_regression, split
-from tests.recipes.recipe_runs import WITH_PREDICTIONS, check_goes_on, data_folder
+from smelt.train import read_config, read_predictions
+from tests.cli.raw_inputs import raw_inputs
+from tests.recipes.recipe_runs import WITH_PREPROCESSING, check_goes_on, data_folder
 
 for library in ("matplotlib", "polars", "safetensors"):
     pytest.importorskip(library)
@@ -62,7 +64,12 @@ def test_it_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert figures[0] == "test_rmse_in_dollars"
     assert 40_000 < result.figures[figures[0]] < 90_000
     drawn = {"curves.png", "estimates.png"}
-    assert {path.name for path in (tmp_path / "run").iterdir()} == WITH_PREDICTIONS | drawn
+    assert {path.name for path in (tmp_path / "run").iterdir()} == WITH_PREPROCESSING | drawn
+    inference = housing.inference(tmp_path / "run", read_config(tmp_path / "run"))
+    rows = split(load_california_housing(folder), 2000, seed=0)[2]
+    arrays = raw_inputs(inference.description(), rows)
+    given = inference.module(*map(smelt.tensor, arrays)).numpy()
+    np.testing.assert_allclose(given, read_predictions(tmp_path / "run").predicted[:, 0], rtol=1e-5)
 
 
 def test_a_training_that_goes_on_has_the_same_bits(

@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import smelt
+from smelt.data import load_apple_stock
 from smelt.errors import FileError
 from smelt.recipes import stock
 from smelt.recipes.stock import measured, moving_mean, wilson
-from tests.recipes.recipe_runs import WITH_PREDICTIONS, check_goes_on, data_folder
+from smelt.train import read_predictions
+from tests.recipes.recipe_runs import WITH_PREPROCESSING, check_goes_on, data_folder
 
 for library in ("matplotlib", "polars", "safetensors"):
     pytest.importorskip(library)
@@ -35,13 +38,21 @@ def test_what_a_forecast_is_worth() -> None:
 
 
 def test_it_learns_nothing_of_the_test_days(tmp_path: Path) -> None:
-    result = stock.run(tmp_path / "run", data=data_folder("apple-stock"), epochs=5)
+    data = data_folder("apple-stock")
+    result = stock.run(tmp_path / "run", data=data, epochs=5)
     losses = [epoch.loss for epoch in result.history.epochs]
     assert losses[-1] < losses[0]
     assert 0.9 < result.figures["ratio"] < 1.2
     assert result.figures["test_days"] == 55
     drawn = {"averages.png", "curves.png", "forecast.png"}
-    assert {path.name for path in (tmp_path / "run").iterdir()} == WITH_PREDICTIONS | drawn
+    assert {path.name for path in (tmp_path / "run").iterdir()} == WITH_PREPROCESSING | drawn
+    inference = stock.inference(tmp_path / "run", {"days": 20})
+    table = load_apple_stock(data)
+    both = (np.asarray(table[f"AAPL.{name}"], float)[:-1] for name in ("Close", "Volume"))
+    days = [np.lib.stride_tricks.sliding_window_view(array, 21)[-55:] for array in both]
+    forecast = inference.module(*map(smelt.tensor, days)).detach().numpy()
+    found = read_predictions(tmp_path / "run").predicted[:, 0]
+    np.testing.assert_allclose(forecast, found, rtol=1e-6)
 
 
 def test_a_training_that_goes_on_has_the_same_bits(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ from tests.recipes.small_texts import Stop
 for library in ("matplotlib", "safetensors", "tokenizers", "sacrebleu"):
     pytest.importorskip(library)
 MORE = {
-    "shakespeare": {"curves.png", "sample.txt"},
-    "sentiment": {"curves.png", "confusion.png"},
+    "shakespeare": {"curves.png", "sample.txt", "preprocessing.safetensors"},
+    "sentiment": {"curves.png", "confusion.png", "preprocessing.safetensors"},
     "translate": {"curves.png", "tokenizer.json", "translations.txt"},
 }
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -7,11 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smelt.data import Table
+import smelt
+import smelt.nn.functional as F
+from smelt.data import Preprocessing, Table
 from smelt.errors import FileError
 from smelt.recipes import titanic
 from smelt.recipes.titanic import TARGET, folds, title
-from tests.recipes.recipe_runs import WITH_PREDICTIONS, check_goes_on, data_folder
+from smelt.train import predict, read_model
+from tests.cli.raw_inputs import raw_inputs
+from tests.recipes.recipe_runs import WITH_PREPROCESSING, check_goes_on, data_folder
 
 for library in ("matplotlib", "polars", "safetensors"):
     pytest.importorskip(library)
@@ -40,13 +44,22 @@ def test_each_passenger_is_tested_once() -> None:
 
 
 def test_it_learns(tmp_path: Path) -> None:
-    result = titanic.run(tmp_path / "run", data=data_folder("titanic"), epochs=8)
+    data = data_folder("titanic")
+    result = titanic.run(tmp_path / "run", data=data, epochs=8)
     losses = [epoch.loss for epoch in result.history.epochs]
     assert losses[-1] < losses[0]
     assert result.figures["cross_validated_accuracy"] > 0.75
     assert result.figures["cross_validated_accuracy_of_logistic_regression"] > 0.75
     drawn = {"curves.png", "confusion.png"}
-    assert {path.name for path in (tmp_path / "run").iterdir()} == WITH_PREDICTIONS | drawn
+    assert {path.name for path in (tmp_path / "run").iterdir()} == WITH_PREPROCESSING | drawn
+    inference, table = titanic.inference(tmp_path / "run", {}), titanic.load(data)
+    arrays = raw_inputs(inference.description(), table)
+    chances = inference.module(*map(smelt.tensor, arrays)).detach().numpy()
+    prepare = Preprocessing(types=titanic.COLUMNS).fit(table.drop(TARGET))
+    model = titanic.make_model(prepare)
+    read_model(tmp_path / "run", model)
+    logits = predict(model, prepare.transform(table), has_target=False)
+    np.testing.assert_allclose(chances, F.softmax(logits, 1).numpy(), atol=1e-5)
 
 
 def test_a_training_that_goes_on_has_the_same_bits(

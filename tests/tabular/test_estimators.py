@@ -62,6 +62,17 @@ def test_a_regressor_predicts_numbers(table: Table, quick: dict[str, Any]) -> No
     assert model.predict(table.rows([3, 4])) == pytest.approx(model.predict(table)[3:5], rel=1e-12)
 
 
+def test_numbers_have_all_their_digits_where_there_are_only_categories(
+    table: Table, quick: dict[str, Any]
+) -> None:
+    columns = {"city": ["a", "b"] * 40}
+    target = 1e9 + np.arange(80) % 2
+    model = TabularRegressor(**quick).fit(columns, target)
+    predicted = model.predict({"city": ["a", "b"]})
+    assert predicted.dtype == np.float64
+    np.testing.assert_allclose(predicted, [1e9, 1e9 + 1], rtol=0, atol=0.3)
+
+
 def test_categories_not_seen_and_missing_values_have_a_prediction(
     classifier: TabularClassifier,
 ) -> None:

@@ -64,6 +64,7 @@ def save_onnx(
     *inputs: Any,
     dynamic_axes: Given | None = None,
     opset_version: int = OPSET,
+    metadata: Mapping[str, str] | None = None,
 ) -> OnnxExport:
     """Writes a module, or a function of tensors, as an ONNX file, for inference.
 
@@ -80,6 +81,8 @@ def save_onnx(
             `torch.onnx.export`: {"x": {0: "batch"}}; or a list of axes. Axes of one name have one
             length. Those of outputs follow; naming them says what they are called.
         opset_version: 17, or a later one that the installed library `onnx` knows.
+        metadata: texts by name that the file holds as its `metadata_props`, such as the names of
+            classes; a runtime ignores them, and a program can read them.
 
     Returns:
         What the file takes and gives, and for which lengths.
@@ -93,6 +96,7 @@ def save_onnx(
         MissingExtra: the library `onnx` is not installed.
     """
     _check_opset(opset_version)
+    notes = _checked_metadata(metadata)
     if not callable(model):
         raise ArgumentError(f"save_onnx needs a module or a function, got {type(model).__name__}")
     # loaded when it is needed: all of this room that needs the library
@@ -109,7 +113,7 @@ def save_onnx(
         traced, found = trace_any_length(builder, call, axes, extents, opset_version, check)
     outputs = _output_names(traced)
     lengths = _lengths_of_outputs(given, names, outputs, traced)
-    written = _Written(names, outputs, axes, lengths, found)
+    written = _Written(names, outputs, axes, lengths, found, notes)
     content = _model(traced, function, written, opset_version, builder.name)
     write_bytes(path, content)
     given_nodes = traced.graph.arguments[: len(names)]
@@ -133,6 +137,17 @@ def _check_opset(opset: Any) -> None:
             f"save_onnx: opset_version must be an int from {FIRST_OPSET} to {newest} with the "
             f"installed version of onnx, got {opset!r}"
         )
+
+
+def _checked_metadata(metadata: Any) -> Mapping[str, str]:
+    given = {} if metadata is None else metadata
+    if not isinstance(given, Mapping) or not all(
+        isinstance(text, str) for pair in given.items() for text in pair
+    ):
+        raise ArgumentError(
+            f"save_onnx: metadata must be a dict of texts by name, got {given!r:.200}"
+        )
+    return given
 
 
 def _extents(call: Call, function: Any) -> set[int]:
@@ -160,13 +175,14 @@ def _check_inference(function: Any, traced: Traced) -> None:
 
 
 class _Written(NamedTuple):
-    """What is called how: inputs and outputs, the axes of inputs, lengths of outputs by formula."""
+    """What is called how: inputs and outputs, axes of inputs, lengths of outputs by formula."""
 
     inputs: list[str]
     outputs: list[str]
     axes: list[Axes]
     lengths: dict[str | int, str]
     limits: tuple[str, ...]
+    metadata: Mapping[str, str]
 
 
 def _output_names(traced: Traced) -> list[str]:
@@ -271,6 +287,8 @@ def _model(
         opset_imports=opsets,
         ir_version=helper.find_min_ir_version_for(opsets),
     )
+    if written.metadata:
+        helper.set_model_props(model, dict(written.metadata))
     checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
 
