@@ -54,7 +54,11 @@ class MadeObject:
 
 
 def made_object(
-    traced: TracedStep, name: str, target: ObjectTarget, is_library: bool = False
+    traced: TracedStep,
+    name: str,
+    target: ObjectTarget,
+    is_filled: bool = False,
+    has_call: bool = False,
 ) -> MadeObject:
     """Returns the object code of a step.
 
@@ -62,17 +66,19 @@ def made_object(
         traced: the step.
         name: of its functions.
         target: what the code is for.
-        is_library: whether whoever loads the code fills the state, and calls NAME_call.
+        is_filled: whether whoever loads the code fills the state, with all that the step captured;
+            NAME_init does nothing then.
+        has_call: whether there is a NAME_call, which takes all addresses in one block.
 
     Raises:
         CompileError: LLVM has no code for something, or the code needs what nothing defines.
     """
     exported = traced.plain(name) if target.cpu is None else traced.vectorized(name, target.cpu)
     taken = frozenset({f"{name}_call"})
-    alignment = LINE if is_library else 1
-    interface = Interface(exported.step, taken, is_library, alignment)
-    text = emit_freestanding(_freestanding(exported, interface, is_library), target.has_short_loops)
-    if is_library:
+    alignment = LINE if is_filled else 1
+    interface = Interface(exported.step, taken, is_filled, alignment)
+    text = emit_freestanding(_freestanding(exported, interface), target.has_short_loops)
+    if has_call:
         text += "\n" + emit_call(name, len(interface.names))
     try:
         code, needed = _complete(text, target)
@@ -103,7 +109,7 @@ def _complete(text: str, target: ObjectTarget) -> tuple[bytes, list[str]]:
     return code, missing
 
 
-def _freestanding(exported: ExportedStep, interface: Interface, is_library: bool) -> Freestanding:
+def _freestanding(exported: ExportedStep, interface: Interface) -> Freestanding:
     offsets = {one.name: one.offset for one in interface.fields}
     numbers = {name: number for number, name in enumerate(interface.names)}
 
@@ -128,7 +134,7 @@ def _freestanding(exported: ExportedStep, interface: Interface, is_library: bool
     ]
     count = len(interface.names)
     program = exported.step.program
-    given = [] if is_library else starts
+    given = [] if interface.is_filled else starts
     return Freestanding(interface.name, program, addresses, constants, given, count)
 
 
