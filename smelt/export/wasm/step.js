@@ -34,11 +34,15 @@ class Step {
     const { exports } = new WebAssembly.Instance(module, {});
     this.#memory = exports.memory;
     this.#run = exports[`${about.name}_step`];
+    if (this.#run === undefined) {
+      throw new TypeError(`${about.name}: the module is of another step; it has no ${about.name}_step`);
+    }
     this.#state = exports[`${about.name}_state`].value >>> 0;
     this.#free = exports.__heap_base.value >>> 0;
     this.#tensors = new Map(about.tensors.map((one) => [one.name, one]));
   }
 
+  /** Runs one step: typed arrays to one, or to an object of several. */
   step(...values) {
     const { name, args, results, checks } = this.#about;
     if (values.length !== args.length) {
@@ -59,20 +63,24 @@ class Step {
     return Object.fromEntries(results.map((one, number) => [one.name, found[number]]));
   }
 
+  /** Returns the memory of a tensor of the state. */
   tensor(name) {
     return this.#view(this.#known(name), this.#state);
   }
 
+  /** Returns copies of the tensors of the state, by name. */
   stateDict() {
     return Object.fromEntries([...this.#tensors.keys()].map((name) => [name, this.tensor(name).slice()]));
   }
 
+  /** Sets tensors of the state; what is not named stays. A strict one refuses unknown names. */
   loadStateDict(values, { strict = true } = {}) {
     const names = Object.keys(values).filter((name) => strict || this.#tensors.has(name));
     const arrays = names.map((name) => this.#fitting(this.#known(name), values[name]));
     names.forEach((name, number) => this.tensor(name).set(arrays[number]));
   }
 
+  /** Sets the state to what it was at export. */
   reset() {
     const fresh = new Step(this.#module, this.#about);
     for (const name of this.#tensors.keys()) {
@@ -80,6 +88,7 @@ class Step {
     }
   }
 
+  /** Returns where a tensor lies. */
   #known(name) {
     const one = this.#tensors.get(name);
     if (one === undefined) {
@@ -89,6 +98,7 @@ class Step {
     return one;
   }
 
+  /** Returns the memory of an argument, a result or a tensor. */
   #view(one, base) {
     return new ARRAYS[one.dtype](this.#memory.buffer, base + one.offset, one.length);
   }
