@@ -23,7 +23,7 @@ from smelt.compiler.codegen.freestanding import (
 )
 from smelt.compiler.codegen.kernel import emit_kernel
 from smelt.compiler.codegen.object_file import undefined
-from smelt.compiler.codegen.soft_float import AVAILABLE, definitions
+from smelt.compiler.codegen.soft_float import AVAILABLE, definitions, with_inlined_fma
 from smelt.compiler.codegen.writer import Module
 from smelt.errors import CompileError
 from smelt.export.object_targets import ObjectTarget
@@ -78,6 +78,8 @@ def made_object(
     alignment = LINE if is_filled else 1
     interface = Interface(exported.step, taken, is_filled, alignment)
     text = emit_freestanding(_freestanding(exported, interface), target.has_short_loops)
+    if target.vectorizes:
+        text = with_inlined_fma(text)
     if has_call:
         text += "\n" + emit_call(name, len(interface.names))
     try:
