@@ -38,6 +38,8 @@ _LINKERS = (
     "__linear_memory",
     "_GLOBAL_OFFSET_TABLE_",
 )
+# what LLVM calls for a fused multiply-add where a CPU has none
+_FUSED = {"@llvm.fma.f32(": "fmaf", "@llvm.fma.f64(": "fma"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def made_object(
 
 def _complete(text: str, target: ObjectTarget) -> tuple[bytes, list[str]]:
     """Returns object code that brings along what it needs, and the names of the rest."""
-    added: set[str] = set()
+    added = {name for mark, name in _FUSED.items() if mark in text and not target.has_fma}
     while True:
         whole = text + ("\n" + alone(definitions(added, text)) if added else "")
         code = compile_apart(whole, target.target, target.passes)

@@ -138,7 +138,6 @@ def test_only_one_module_needs_simd(tmp_path: Path) -> None:
 
     settings = Config()
     settings.wasm_simd = settings.wasm_relaxed_simd = False
-    settings.wasm_bulk_memory = settings.wasm_reference_types = settings.wasm_multi_value = False
     engine = Engine(settings)
     _, step = classifier()
     made = export.to_wasm(step, tmp_path, *batch())
