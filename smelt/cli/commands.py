@@ -26,6 +26,7 @@ COMMANDS = {  # name -> the module that has it, and what it does
     "report": ("smelt.cli.report", "Write a web page about a run."),
     "compare": ("smelt.cli.report", "Write a web page that shows runs side by side."),
     "runs": ("smelt.cli.report", "List the runs in a folder."),
+    "draw": ("smelt.cli.draw", "Write a web page on which a network reads digits that you draw."),
     "bench": ("smelt.cli.bench", "Time Smelt, PyTorch, JAX and NumPy."),
     "book": ("smelt.cli.book", "Run the programs, figures and problems of the book."),
     "info": (

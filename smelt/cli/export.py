@@ -55,7 +55,8 @@ def export(
     """Write the model of a run, with its preprocessing, as code or as an ONNX file.
 
     The formats: c (C source that needs no library), object (an object file, for microcontrollers,
-    too), library (a file that smelt_runtime runs with NumPy alone), onnx (for other runtimes).
+    too), library (a file that smelt_runtime runs with NumPy alone), wasm (a module for browsers and
+    Node), onnx (for other runtimes).
 
     What is written takes raw numbers: of a table the numbers as they are in its columns, nan where
     one is missing. It returns the probability of each class, or a value in the target's unit, as

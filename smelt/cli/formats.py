@@ -95,6 +95,14 @@ def _of_library(made: export.LibraryExport) -> str:
     return f"{code}, RAM {made.state_bytes:,} bytes; for {made.machine}, {made.cpu}"
 
 
+def _to_wasm(job: Job) -> export.WasmExport:
+    return export.to_wasm(job.module, job.folder, *job.inputs, name=job.name)
+
+
+def _of_wasm(made: export.WasmExport) -> str:
+    return f"code {made.code_bytes:,} bytes, memory {made.memory_bytes:,} bytes"
+
+
 def _to_onnx(job: Job) -> export.OnnxExport:
     return export.save_onnx(
         job.module,
@@ -114,6 +122,7 @@ FORMATS: Mapping[str, Format] = {
     "c": Format(_to_c, _of_c),
     "object": Format(_to_object, _of_object),
     "library": Format(_to_library, _of_library),
+    "wasm": Format(_to_wasm, _of_wasm),
     "onnx": Format(_to_onnx, _of_onnx),
 }
 #: option -> the formats that it is for

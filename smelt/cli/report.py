@@ -11,7 +11,7 @@ from smelt.report.comparison import comparison_table
 from smelt.report.run import printable
 from smelt.report.values import TableOf
 
-__all__ = ["compare", "report", "runs"]
+__all__ = ["checked_page", "compare", "report", "runs"]
 
 GAP = "  "
 
@@ -27,7 +27,7 @@ def report(run: Path, /, *, out: Path | None = None) -> int:
         out: the page (default: report.html in the folder)
     """
     found = read_run(run)
-    page = _checked(run / "report.html" if out is None else out)
+    page = checked_page(run / "report.html" if out is None else out)
     write_bytes(page, report_page(found).encode())
     for problem in found.problems:
         print(f"damaged: {problem}")
@@ -43,7 +43,7 @@ def compare(runs: list[Path], /, *, out: Path = Path("compare.html")) -> int:
         out: the page
     """
     found = [read_run(run, predictions=False) for run in runs]
-    write_bytes(_checked(out), comparison_page(found).encode())
+    write_bytes(checked_page(out), comparison_page(found).encode())
     _print(comparison_table(found))
     print(f"page: {out}")
     return 0
@@ -59,7 +59,8 @@ def runs(folder: Path = Path("runs"), /) -> int:
     return 0
 
 
-def _checked(page: Path) -> Path:
+def checked_page(page: Path) -> Path:
+    """Returns the path of a page; raises ArgumentError unless it ends with .html."""
     if page.suffix.lower() not in (".html", ".htm"):
         raise ArgumentError(f"{page}: the page must be a file whose name ends with .html")
     return page

@@ -1,5 +1,5 @@
-"""Export: weights and checkpoints as files, steps as C and object code, inference as ONNX or with
-integers; and modules from ONNX and from PyTorch.
+"""Export: weights and checkpoints as files, steps as C, object code and WebAssembly, inference as
+ONNX or with integers; and modules from ONNX and from PyTorch.
 """
 
 from smelt.export.c_files import CExport, to_c
@@ -11,6 +11,7 @@ from smelt.export.onnx import OnnxExport, OnnxModule, load_onnx, save_onnx
 from smelt.export.quantization import LayerReport, QuantizationReport, QuantizedModule, quantize
 from smelt.export.safetensors import load_file, read_metadata, save_file
 from smelt.export.torch import TorchModule, from_torch
+from smelt.export.wasm import WasmExport, to_wasm
 from smelt.tensor.checked import checked_names as _checked_names
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "QuantizationReport",
     "QuantizedModule",
     "TorchModule",
+    "WasmExport",
     "from_torch",
     "load",
     "load_file",
@@ -37,6 +39,7 @@ __all__ = [
     "to_c",
     "to_library",
     "to_object",
+    "to_wasm",
 ]
 
 _checked_names(globals(), __all__, __name__)

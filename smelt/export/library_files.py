@@ -111,7 +111,7 @@ def to_library(
     target = object_target("to_library", f"{machine}-unknown-linux-gnu", cpu, None)
     traced = traced_step("to_library", step, example_inputs)
     structure = _structure(traced.traced)
-    made = made_object(traced, "step", target, is_library=True)
+    made = made_object(traced, "step", target, is_filled=True, has_call=True)
     image, entry = code_image(made.code, "step_call")
     file = Path(os.fsdecode(path))
     header, contents = _header(made, file.stem, len(image))
@@ -146,20 +146,15 @@ def _checked(machine: str | None, cpu: str | None) -> tuple[str, str]:
 
 def _header(made: MadeObject, name: str, code_bytes: int) -> tuple[dict[str, Any], list[bytes]]:
     """Returns what the file says of a step, and the contents of its tensors."""
+    from smelt.export.names import distinct_tensors
+
     interface, exported = made.interface, made.exported
     initial = {one.member: one.contents.tobytes() for one in interface.initial}
-    tensors, contents, names = [], [], set[str]()
-    for field in interface.fields:
-        if field.tensor:
-            wanted = given = field.tensor
-            number = 1
-            while given in names:  # two modules may both have a weight
-                number += 1
-                given = f"{wanted}_{number}"
-            names.add(given)
-            of_field = {"kind": field.kind, "offset": field.offset}
-            tensors.append(_described(given, field.dtype.name, field.shape) | of_field)
-            contents.append(initial[field.name])
+    tensors, contents = [], []
+    for given, field in distinct_tensors(interface.fields):
+        of_field = {"kind": field.kind, "offset": field.offset}
+        tensors.append(_described(given, field.dtype.name, field.shape) | of_field)
+        contents.append(initial[field.name])
     header = {
         "name": name,
         "made_by": f"smelt {__version__}",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import inspect
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from smelt import tree
 from smelt.compiler.artifacts import Traced
@@ -14,7 +14,10 @@ from smelt.compiler.frontend.signature import Call, is_static
 from smelt.memory import address
 from smelt.random import default_generator
 
-__all__ = ["input_names", "state_names"]
+if TYPE_CHECKING:
+    from smelt.compiler.c.interface import Field
+
+__all__ = ["distinct_tensors", "input_names", "state_names"]
 
 
 def _closed_over(function: Callable[..., Any]) -> list[Any]:
@@ -50,6 +53,21 @@ def state_names(traced: Traced, function: Callable[..., Any]) -> list[tuple[str,
         known.get(address(tensor.stored), (f"state{number}", "other"))
         for number, tensor in enumerate(traced.states)
     ]
+
+
+def distinct_tensors(fields: Iterable[Field]) -> Iterator[tuple[str, Field]]:
+    """Yields the tensors of a state, each with a name of its own: two modules may both have a
+    weight.
+    """
+    names: set[str] = set()
+    for field in fields:
+        if field.tensor:
+            given, number = field.tensor, 1
+            while given in names:
+                number += 1
+                given = f"{field.tensor}_{number}"
+            names.add(given)
+            yield given, field
 
 
 def input_names(call: Call, function: Callable[..., Any]) -> list[str]:

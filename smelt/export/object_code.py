@@ -23,7 +23,7 @@ from smelt.compiler.codegen.freestanding import (
 )
 from smelt.compiler.codegen.kernel import emit_kernel
 from smelt.compiler.codegen.object_file import undefined
-from smelt.compiler.codegen.soft_float import AVAILABLE, definitions
+from smelt.compiler.codegen.soft_float import AVAILABLE, definitions, with_inlined_fma
 from smelt.compiler.codegen.writer import Module
 from smelt.errors import CompileError
 from smelt.export.object_targets import ObjectTarget
@@ -38,6 +38,8 @@ _LINKERS = (
     "__linear_memory",
     "_GLOBAL_OFFSET_TABLE_",
 )
+# what LLVM calls for a fused multiply-add where a CPU has none
+_FUSED = {"@llvm.fma.f32(": "fmaf", "@llvm.fma.f64(": "fma"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,11 @@ class MadeObject:
 
 
 def made_object(
-    traced: TracedStep, name: str, target: ObjectTarget, is_library: bool = False
+    traced: TracedStep,
+    name: str,
+    target: ObjectTarget,
+    is_filled: bool = False,
+    has_call: bool = False,
 ) -> MadeObject:
     """Returns the object code of a step.
 
@@ -62,17 +68,21 @@ def made_object(
         traced: the step.
         name: of its functions.
         target: what the code is for.
-        is_library: whether whoever loads the code fills the state, and calls NAME_call.
+        is_filled: whether whoever loads the code fills the state, with all that the step captured;
+            NAME_init does nothing then.
+        has_call: whether there is a NAME_call, which takes all addresses in one block.
 
     Raises:
         CompileError: LLVM has no code for something, or the code needs what nothing defines.
     """
     exported = traced.plain(name) if target.cpu is None else traced.vectorized(name, target.cpu)
     taken = frozenset({f"{name}_call"})
-    alignment = LINE if is_library else 1
-    interface = Interface(exported.step, taken, is_library, alignment)
-    text = emit_freestanding(_freestanding(exported, interface, is_library), target.has_short_loops)
-    if is_library:
+    alignment = LINE if is_filled else 1
+    interface = Interface(exported.step, taken, is_filled, alignment)
+    text = emit_freestanding(_freestanding(exported, interface), target.has_short_loops)
+    if target.vectorizes:
+        text = with_inlined_fma(text)
+    if has_call:
         text += "\n" + emit_call(name, len(interface.names))
     try:
         code, needed = _complete(text, target)
@@ -85,7 +95,7 @@ def made_object(
 
 def _complete(text: str, target: ObjectTarget) -> tuple[bytes, list[str]]:
     """Returns object code that brings along what it needs, and the names of the rest."""
-    added: set[str] = set()
+    added = {name for mark, name in _FUSED.items() if mark in text and not target.has_fma}
     while True:
         whole = text + ("\n" + alone(definitions(added, text)) if added else "")
         code = compile_apart(whole, target.target, target.passes)
@@ -103,7 +113,7 @@ def _complete(text: str, target: ObjectTarget) -> tuple[bytes, list[str]]:
     return code, missing
 
 
-def _freestanding(exported: ExportedStep, interface: Interface, is_library: bool) -> Freestanding:
+def _freestanding(exported: ExportedStep, interface: Interface) -> Freestanding:
     offsets = {one.name: one.offset for one in interface.fields}
     numbers = {name: number for number, name in enumerate(interface.names)}
 
@@ -128,7 +138,7 @@ def _freestanding(exported: ExportedStep, interface: Interface, is_library: bool
     ]
     count = len(interface.names)
     program = exported.step.program
-    given = [] if is_library else starts
+    given = [] if interface.is_filled else starts
     return Freestanding(interface.name, program, addresses, constants, given, count)
 
 

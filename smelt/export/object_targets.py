@@ -35,6 +35,7 @@ class ObjectTarget:
     cpu: CPU | None = None
     has_short_loops: bool = False  # whether a loop should count in 32 bits
     vectorizes: bool = False  # whether LLVM makes vectors of plain loops
+    has_fma: bool = True  # False if it is known to have no fused multiply-add
 
     @property
     def passes(self) -> Passes:
@@ -86,7 +87,7 @@ def object_target(
         features = "+simd128" if features is None else features
         # without fused multiply-add: so tiles pay less, and vectors of emulated ones are long
         made = replace(plain, cpu=cpu or "generic", features=features, relocation="static")
-        return ObjectTarget(made, None, True, "+simd128" in features.split(","))
+        return ObjectTarget(made, None, True, "+simd128" in features.split(","), has_fma=False)
     known = ["x86_64", "aarch64", *MICROCONTROLLERS, "riscv32", "riscv64", "wasm32"]
     raise ArgumentError(f"{caller}: target={triple!r}: begin with one of {', '.join(known)}")
 

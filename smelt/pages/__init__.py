@@ -1,7 +1,8 @@
 """Web pages that need no script, no network and no other file: templates, and figures for them.
 
 Every value that a template shows is escaped by jinja2; a page forbids the browser to run or fetch
-anything, so that whatever a run folder holds, reading its report is safe.
+anything, so that whatever a run folder holds, reading its report is safe. One page is a program: it
+reads digits that are drawn on it (`draw.html`); it runs its own script, and fetches nothing either.
 """
 
 from __future__ import annotations

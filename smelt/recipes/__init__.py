@@ -1,4 +1,4 @@
-"""Complete trainings on real data, each one readable file."""
+"""Complete trainings on real data, each one readable file; a page on which one draws digits."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ from smelt.recipes import (
     titanic,
     translate,
 )
+from smelt.recipes.drawing import drawing_page
 from smelt.recipes.recipe import Result
 
-__all__ = ["INFERENCES", "RECIPES", "Result"]
+__all__ = ["INFERENCES", "RECIPES", "Result", "drawing_page"]
 
 #: The recipes by name: functions that train, and return a `Result`.
 RECIPES: Mapping[str, Callable[..., Result]] = {

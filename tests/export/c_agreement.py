@@ -6,18 +6,19 @@ import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 import smelt
 from smelt import nn
 from smelt.random import default_generator
-from tests.export.c_targets import OBJECTS, TARGETS
+from tests.export.c_targets import OBJECTS, TARGETS, Target
 from tests.export.c_zoo import ZOO, Batch, Network, training_step
+from tests.export.wasm_program import MODULES, WasmTarget
 
-# targets of C by their names; those of object code behind "object "
-KINDS = TARGETS | {f"object {name}": target for name, target in OBJECTS.items()}
+# targets of C by their names; those of object code behind "object ", and of WebAssembly
+KINDS: dict[str, Target | WasmTarget] = TARGETS | MODULES
+KINDS |= {f"object {name}": target for name, target in OBJECTS.items()}
 LOSSES = 1e-5  # how far losses may differ, relatively
 WIDE = 1e-9  # how far losses and parameters may differ in float64
 PARAMETERS = 1e-4  # how far parameters may differ after all steps, relative to the largest
@@ -36,7 +37,8 @@ class Agreement:
     outputs: float = 0.0
     has_same_numbers: bool = True  # the generators, to the bit
     wide: Agreement | None = None  # the same in float64, where they are apart
-    results: Any = field(default=None, repr=False)  # all that C gave, as bytes
+    # all that C gave, as bytes: losses or outputs, and tensors of the state by name
+    results: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def is_apart(self) -> bool:
@@ -90,7 +92,8 @@ def _trained(network: Network, target: str, steps: int, wide: bool) -> Agreement
     if "generator" in state:
         expected = default_generator().state.numpy()
         found.has_same_numbers = state["generator"].tobytes() == expected.tobytes()
-    found.results = [ours.tobytes(), *(state[key].tobytes() for key in sorted(state))]
+    found.results = {key: array.tobytes() for key, array in state.items()}
+    found.results["losses"] = ours.tobytes()
     return found
 
 
@@ -106,7 +109,7 @@ def predicted(name: str, target: str = "gcc sanitized", inputs: int = 1000) -> A
         made = KINDS[target].export(step, folder, *batches[0], name="inference")
         codes, results, _ = KINDS[target].program(made)(batches)
     assert set(codes) == {0}
-    found = Agreement(results=[arrays[0].tobytes() for arrays in results])
+    found = Agreement(results={"outputs": b"".join(arrays[0].tobytes() for arrays in results)})
     for batch, arrays in zip(batches, results, strict=True):
         true = step(*batch).detach().numpy()
         difference = float(abs(arrays[0] - true).max() / abs(true).max())

@@ -42,6 +42,11 @@ class Target:
             return f"a CPU with {self.needs}"
         return next((tool for tool in tools if shutil.which(tool) is None), "")
 
+    @property
+    def remedy(self) -> str:
+        """The command that installs what is missing."""
+        return f"apt-get install {self.packages}"
+
     def export(self, step: Callable[..., Any], folder: str | Path, *inputs: Any, name: str) -> Any:
         """Exports a step, as C or as object code."""
         if not self.triple:

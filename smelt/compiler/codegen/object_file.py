@@ -1,7 +1,7 @@
 """Object files as LLVM writes them, read: ELF, of 32 and 64 bits, and WebAssembly.
 
 Of ELF all that a linker needs: sections, symbols, relocations (System V ABI, chapters 4 and 5). Of
-WebAssembly which functions are missing, and how long the code is.
+WebAssembly which functions are missing, and how long the code is; the rest is in `wasm_file.py`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 
+from smelt.compiler.codegen.wasm_file import CODE, imported_functions, wasm_sections
 from smelt.errors import CompileError
 
 ALLOCATED, EXECUTABLE = 2, 4  # flags of sections
@@ -63,14 +64,14 @@ class ObjectFile:
 def undefined(code: bytes) -> list[str]:
     """Returns the names of what an object needs and does not have, sorted."""
     if code.startswith(b"\0asm"):
-        return sorted(_imported_functions(code))
+        return sorted(imported_functions(code))
     return sorted({one.name for one in read_elf(code).symbols if one.name and not one.section})
 
 
 def code_bytes(code: bytes) -> int:
     """Returns how many bytes the instructions of an object take."""
     if code.startswith(b"\0asm"):
-        return sum(len(part) for kind, part in _wasm_sections(code) if kind == _CODE)
+        return sum(len(part) for kind, part in wasm_sections(code) if kind == CODE)
     sections = read_elf(code).sections
     return sum(len(one.contents) for one in sections if one.flags & EXECUTABLE)
 
@@ -134,66 +135,4 @@ def _relocations(
     for offset, info, *addend in struct.iter_unpack(form, table):
         kind = info & ((1 << bits) - 1)
         found.append(Relocation(offset, kind, symbols[info >> bits], *(addend or [0])))
-    return found
-
-
-# --- WebAssembly ----------------------------------------------------------------------------------
-
-_IMPORT, _CODE = 2, 10  # sections
-
-
-class _Reader:
-    """Reads numbers and names in the binary format of WebAssembly."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data, self.at = data, 0
-
-    def number(self) -> int:
-        """Returns a number in LEB128."""
-        value = shift = 0
-        while True:
-            byte = self.data[self.at]
-            self.at += 1
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-
-    def take(self, count: int) -> bytes:
-        self.at += count
-        return self.data[self.at - count : self.at]
-
-    def name(self) -> str:
-        return self.take(self.number()).decode()
-
-
-def _wasm_sections(code: bytes) -> list[tuple[int, bytes]]:
-    reader, found = _Reader(code), []
-    reader.at = 8  # behind the version
-    while reader.at < len(code):
-        kind = reader.number()
-        found.append((kind, reader.take(reader.number())))
-    return found
-
-
-def _imported_functions(code: bytes) -> set[str]:
-    found = set()
-    for kind, part in _wasm_sections(code):
-        if kind != _IMPORT:
-            continue
-        reader = _Reader(part)
-        for _ in range(reader.number()):
-            reader.name()
-            name, what = reader.name(), reader.number()
-            if what == 0:
-                found.add(name)
-                reader.number()
-            elif what == 3:  # a variable: its type, and whether it changes
-                reader.take(2)
-            else:  # a table (with the type of its elements) or a memory: its limits
-                if what == 1:
-                    reader.take(1)
-                has_most = reader.number() & 1
-                for _ in range(1 + has_most):
-                    reader.number()
     return found

@@ -329,3 +329,18 @@ def definitions(names: Collection[str], known: str = "") -> str:
         'section "llvm.metadata"'
     )
     return "\n\n".join(["\n".join(declared), *texts, used]) + "\n"
+
+
+def with_inlined_fma(text: str) -> str:
+    """Returns LLVM text whose fused multiply-adds of single floats are written out, where a CPU has
+    no instruction for them: LLVM makes vectors of loops that do arithmetic, and none of calls.
+
+    Before: `call float @llvm.fma.f32(...)`. After: a call of `smelt_fmaf`, which LLVM inlines.
+    """
+    called = "call float @llvm.fma.f32("
+    if called not in text:
+        return text
+    attributes = ') alwaysinline nounwind "no-builtins"'
+    body = _TEXTS["fmaf"].replace("@fmaf(", "@smelt_fmaf(").replace(") nounwind", attributes)
+    text = re.sub(r"^declare float @llvm\.fma\.f32\(.*\n", "", text, flags=re.M)
+    return text.replace(called, "call float @smelt_fmaf(") + f"\n{body}\n"

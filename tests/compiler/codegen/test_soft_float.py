@@ -11,7 +11,7 @@ import pytest
 
 import smelt
 from smelt.compiler.codegen import machine
-from smelt.compiler.codegen.soft_float import AVAILABLE, definitions
+from smelt.compiler.codegen.soft_float import AVAILABLE, definitions, with_inlined_fma
 from smelt.ir import arithmetic
 
 UNARY = {
@@ -94,3 +94,33 @@ def test_only_what_is_asked_for_is_written() -> None:
     assert "compiler.used = appending global [1 x ptr] [ptr @floorf]" in text
     behind = definitions({"ceil"}, "declare double @llvm.copysign.f64(double, double)\n")
     assert "declare" not in behind
+
+
+FUSED = """
+declare float @llvm.fma.f32(float, float, float)
+declare double @llvm.fma.f64(double, double, double)
+
+define float @single(float %a, float %b, float %c) nounwind {
+  %sum = call float @llvm.fma.f32(float %a, float %b, float %c)
+  ret float %sum
+}
+
+define double @wide(double %a, double %b, double %c) nounwind {
+  %sum = call double @llvm.fma.f64(double %a, double %b, double %c)
+  ret double %sum
+}
+"""
+
+
+def test_fused_multiply_adds_of_single_floats_become_arithmetic() -> None:
+    text = with_inlined_fma(FUSED)
+    assert "fma.f32" not in text
+    assert text.count("call double @llvm.fma.f64") == 1
+    assert with_inlined_fma(text) == text  # there is none left
+    both = [machine.load_object(machine.compile_object(one), ("single",)) for one in (FUSED, text)]
+    type_ = ctypes.CFUNCTYPE(*[ctypes.c_float] * 4)
+    expected, found = (type_(library["single"]) for library in both)
+    a, b, c = (numbers(np.float32, 300, seed) for seed in range(3))
+    with np.errstate(all="ignore"):
+        for x, y, z in zip(a, b, c, strict=True):
+            assert same(np.float32(found(x, y, z)), np.float32(expected(x, y, z))), (x, y, z)
