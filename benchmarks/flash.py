@@ -5,12 +5,12 @@
 Three networks, for one sample: a perceptron for the digits (64-128-64-10), the small DS-CNN of
 Zhang et al. ("Hello Edge", 2017; 49 x 10 inputs, 64 channels, four blocks), and an LSTM of 32 units
 over ten steps. Each is exported as C in float32 and, if `quantize` takes it, in int8, and as object
-code. arm-none-eabi-gcc compiles the C with -Os and -O2, and links it with a main function that does
-nothing else; the map file says what every part takes. Code is that of the network and of the
-functions of the compiler's library that it calls; constants are its weights. RAM is the state.
-Where the report of the export and the map file differ in RAM or in constants, the script fails
-(a compiler may leave out a constant of one number).
-Stack is the frame of the step and the largest frame below it, as the compiler gives them.
+code. arm-none-eabi-gcc compiles the C with -Os, -O2 and -O3, and links it with a main function that
+does nothing else; the map file says what every part takes. Code is that of the network; beside it
+stands that of the compiler's and the C library, as far as it is linked. Constants are the weights.
+RAM is the state. Where the report of the export and the map file differ in RAM or in constants, the
+script fails (a compiler may leave out a constant of one number). Stack is the frame of the step and
+the largest frame below it, as the compiler gives them.
 
 PYTHON has emlearn and scikit-learn: emlearn writes the same perceptron, with the same weights, as
 C, in its form "loadable", its default. (Its form "inline" fails for perceptrons, in version
@@ -42,7 +42,7 @@ CPU = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
 PARTS = ("-ffunction-sections", "-fdata-sections", "-fstack-usage")
 LINKED = ("-nostartfiles", "-Wl,-e,main", "-Wl,--gc-sections")
 LIBRARIES = ("--specs=nano.specs", "--specs=nosys.specs", "-lm")
-LEVELS = ("-Os", "-O2")
+LEVELS = ("-Os", "-O2", "-O3")
 TARGET = "thumbv7em-none-eabihf"
 EPOCHS, CALIBRATION = 20, 300
 
@@ -278,8 +278,10 @@ def checked(name: str, found: Sizes, ram: int, constants: int) -> None:
             raise SystemExit(f"{name}: {what}: {reported} bytes reported, {in_map} in the map file")
 
 
-def of_emlearn(folder: Path, peers: str, network: Network) -> list[tuple[str, Sizes]]:
-    """Returns the sizes of emlearn's C for the same perceptron, by level of optimization."""
+def emlearn_files(folder: Path, peers: str, network: Network) -> tuple[Path, str, str]:
+    """Has emlearn write a perceptron as C; returns the file, the folder of emlearn's headers, and
+    its version.
+    """
     layers = [module for module in network.model.modules() if isinstance(module, nn.Linear)]
     arrays = {}
     for number, layer in enumerate(layers):
@@ -290,6 +292,12 @@ def of_emlearn(folder: Path, peers: str, network: Network) -> list[tuple[str, Si
     version, include = printed.split()[-2:]
     source = folder / "emlearn.c"
     source.write_text('#include "emlearn.h"\n')
+    return source, include, version
+
+
+def of_emlearn(folder: Path, peers: str, network: Network) -> list[tuple[str, Sizes]]:
+    """Returns the sizes of emlearn's C for the same perceptron, by level of optimization."""
+    source, include, version = emlearn_files(folder, peers, network)
     main = folder / "emlearn_main.c"
     main.write_text(
         "#include <stdint.h>\nint32_t net_predict(const float *, int32_t);\n"
@@ -298,8 +306,7 @@ def of_emlearn(folder: Path, peers: str, network: Network) -> list[tuple[str, Si
     agreement(folder, source, include, network)
     found = []
     for level in LEVELS:
-        options = (f"-I{include}", "-Wno-unused")
-        network_file = compiled(source, level, *options)
+        network_file = compiled(source, level, f"-I{include}")
         sizes = measured(network_file, [], compiled(main, level))
         sizes.stack = stack(network_file.with_suffix(".su"), "net_predict")
         found.append((f"emlearn {version}, {level}", sizes))

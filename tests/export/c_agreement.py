@@ -18,7 +18,13 @@ from tests.export.c_zoo import ZOO, Batch, Network, training_step
 
 # targets of C by their names; those of object code behind "object "
 KINDS = TARGETS | {f"object {name}": target for name, target in OBJECTS.items()}
-LOSSES = 1e-5  # how far losses may differ, relatively
+# How far losses may differ, relatively. Of the twenty networks resnet8 differs by more, 1.7e-5,
+# which is its own sensitivity and no other algorithm: its units are normalized over two samples,
+# many lie near 0, and one that rounding turns on or off changes all that follows. With eight seeds,
+# 100 steps in float32 end up to 4e-2 from the same steps in float64 in C, and up to 6e-2 in Python;
+# in three of them it is Python alone that leaves, in one of them C. In float64 no rounding reaches
+# so far, so there both must agree.
+LOSSES = 1e-5
 WIDE = 1e-9  # how far losses and parameters may differ in float64
 PARAMETERS = 1e-4  # how far parameters may differ after all steps, relative to the largest
 OUTPUTS = 1e-5  # how far outputs may differ, relative to the largest of the batch
@@ -36,12 +42,22 @@ class Agreement:
     outputs: float = 0.0
     has_same_numbers: bool = True  # the generators, to the bit
     wide: Agreement | None = None  # the same in float64, where they are apart
+    curves: tuple[Any, ...] = field(default=(), repr=False)  # losses of C and of Python by step
     results: Any = field(default=None, repr=False)  # all that C gave, as bytes
 
     @property
     def is_apart(self) -> bool:
         """Whether a training went another way."""
         return self.losses > LOSSES or self.parameters > PARAMETERS
+
+    def from_wide(self) -> tuple[float, float]:
+        """Returns how far the losses of C and of Python are from those in float64, where they are
+        apart.
+        """
+        assert self.wide is not None
+        true = self.wide.curves[1]
+        ours, python = (float(np.max(abs(curve - true) / abs(true))) for curve in self.curves)
+        return ours, python
 
     def check(self) -> None:
         """Asserts that both are as near as they must be."""
@@ -80,7 +96,7 @@ def _trained(network: Network, target: str, steps: int, wide: bool) -> Agreement
     losses = np.array([step(*batch).item() for batch in batches])
     ours = np.array([arrays[0] for arrays in results])
     assert set(codes) == {0}
-    found = Agreement(losses=float(np.max(abs(ours - losses) / abs(losses))))
+    found = Agreement(float(np.max(abs(ours - losses) / abs(losses))), curves=(ours, losses))
     parameters = dict(model.named_parameters()) | dict(model.named_buffers())
     for key, array in state.items():
         if key in parameters and not key.endswith(WITHOUT_GRADIENT):

@@ -4,9 +4,9 @@ What is exported has them as constants, in flash. A value that is computed from 
 take RAM, and would be computed in every step. Before:
 
     scale = 1 / sqrt(running_var + 1e-5) * weight     a kernel, and float32[64] of RAM
-    turned = permute(weight_hh, (1, 0))               a copy for a loop, float32[32, 128] of RAM
+    transposed = permute(weight_hh, (1, 0))          a copy for a loop, float32[32, 128] of RAM
 
-After: `scale` and `turned` are constants, and `running_var` and `weight_hh` are gone, if nothing
+After: `scale` and `transposed` are constants, and `running_var` and `weight_hh` are gone, if nothing
 else reads them.
 
 A value is folded if it would get memory of its own, if it is no larger than the tensors that it
