@@ -2,9 +2,10 @@
 
     python benchmarks/c_export.py [--inference] [NETWORK ...]
 
-For each network of the tests' zoo, inference and (without --inference) training step: Smelt's time, and that of the C
-compiled by gcc -O3 for any x86-64, and for this CPU, with the two options that let gcc make vectors
-of more loops; then that of the object file for AVX2, and of one for AVX-512 where this CPU has it;
+For each network of the tests' zoo, inference and training step (without --inference): Smelt's time;
+that of the C compiled by gcc -O3 for any x86-64, and for this CPU, with the two options that let
+gcc make vectors of more loops; that of the object file for AVX2, and of one for AVX-512 where this
+CPU has it;
 then, for inference, that of onnxruntime on what `save_onnx` writes, if it is installed (the extra
 `test`). It gets one thread, and its inputs and outputs are bound beforehand. It is called from
 Python, which the others are not: the first line says what a call takes that computes next to

@@ -19,11 +19,11 @@ from tests.export.c_zoo import ZOO, Batch, Network, training_step
 # targets of C by their names; those of object code behind "object "
 KINDS = TARGETS | {f"object {name}": target for name, target in OBJECTS.items()}
 # How far losses may differ, relatively. Of the twenty networks resnet8 differs by more, 1.7e-5,
-# which is its own sensitivity and no other algorithm: its units are normalized over two samples,
-# many lie near 0, and one that rounding turns on or off changes all that follows. With eight seeds,
-# 100 steps in float32 end up to 4e-2 from the same steps in float64 in C, and up to 6e-2 in Python;
-# in three of them it is Python alone that leaves, in one of them C. In float64 no rounding reaches
-# so far, so there both must agree.
+# which is its own sensitivity and no other algorithm: its channels are normalized over two samples,
+# many units lie near 0, and one that rounding turns on or off changes all that follows. With eight
+# seeds, 100 steps in float32 end up to 4e-2 from the same steps in float64 in C, and up to 6e-2 in
+# Python; with three it is Python alone that leaves, with one C (`sensitivity.py`). In float64 no
+# rounding reaches so far, so there both must agree.
 LOSSES = 1e-5
 WIDE = 1e-9  # how far losses and parameters may differ in float64
 PARAMETERS = 1e-4  # how far parameters may differ after all steps, relative to the largest
@@ -74,14 +74,18 @@ def trained(name: str, target: str = "gcc sanitized", steps: int = 100) -> Agree
     Where a rounding decides whether a unit near 0 is on, two trainings go ways of their own. So if
     they do, both are made in float64 as well, where no rounding reaches as far.
     """
-    found = _trained(ZOO[name], target, steps, wide=False)
+    found = trained_once(name, target, steps)
     if found.is_apart:
-        found.wide = _trained(ZOO[name], target, steps, wide=True)
+        found.wide = trained_once(name, target, steps, wide=True)
     return found
 
 
-def _trained(network: Network, target: str, steps: int, wide: bool) -> Agreement:
-    smelt.manual_seed(1)
+def trained_once(
+    name: str, target: str, steps: int, wide: bool = False, seed: int = 1
+) -> Agreement:
+    """Trains a network of the zoo in Python and in C, in float32 or in float64."""
+    network = ZOO[name]
+    smelt.manual_seed(seed)
     model = network.make().double() if wide else network.make()
     step = smelt.compile(training_step(network, model))
     batches = _batches(network, steps)
