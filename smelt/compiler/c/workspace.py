@@ -9,6 +9,7 @@ whole loop.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -60,13 +61,14 @@ def workspace(program: Program, alignment: int = 1) -> Workspace:
 def packed(spans: Spans, sizes: Mapping[Slot, int]) -> dict[Slot, int]:
     """Returns an offset for each temporary, so that no two overlap in time and memory.
 
-    Of the packings that are tried the one with the lowest peak counts.
+    Of the packings that are tried the one with the lowest peak counts. If all sizes are multiples
+    of a number, so are the offsets.
     """
     best = _largest_first(spans, sizes)
     peak = max(best[slot] + sizes[slot] for slot in spans)
-    least = _most_alive(spans, sizes)
+    least, unit = _most_alive(spans, sizes), math.gcd(*sizes.values())
     for part in range(TRIES):
-        limit = least + (peak - least) * part // TRIES
+        limit = least + (peak - least) * part // (TRIES * unit) * unit
         found = _from_both_ends(spans, sizes, limit) if limit < peak else None
         if found is not None:
             return found

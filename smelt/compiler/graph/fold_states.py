@@ -6,8 +6,8 @@ take RAM, and would be computed in every step. Before:
     scale = 1 / sqrt(running_var + 1e-5) * weight     a kernel, and float32[64] of RAM
     transposed = permute(weight_hh, (1, 0))          a copy for a loop, float32[32, 128] of RAM
 
-After: `scale` and `transposed` are constants, and `running_var` and `weight_hh` are gone, if nothing
-else reads them.
+After: `scale` and `transposed` are constants, and `running_var` and `weight_hh` are gone, if
+nothing else reads them.
 
 A value is folded if it would get memory of its own, if it is no larger than the tensors that it
 follows from, and if its operations give the same bits everywhere: movements and arithmetic that

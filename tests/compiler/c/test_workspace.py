@@ -16,8 +16,10 @@ def slots(sizes: list[int]) -> list[Slot]:
     return [Slot(f"s{n}", (size,), float32, "arena", n) for n, size in enumerate(sizes)]
 
 
-def peak(given: list[tuple[int, tuple[int, int]]]) -> int:
-    """Returns the elements that values of a size and a live range take, none over another."""
+def peak(given: list[tuple[int, tuple[int, int]]], unit: int = 1) -> int:
+    """Returns the elements that values of a size and a live range take, none over another, and each
+    at a multiple of `unit`.
+    """
     values = slots([size for size, _ in given])
     spans = {slot: span for slot, (_, span) in zip(values, given, strict=True)}
     sizes = {slot: size for slot, (size, _) in zip(values, given, strict=True)}
@@ -27,6 +29,7 @@ def peak(given: list[tuple[int, tuple[int, int]]]) -> int:
         apart = offsets[a] + sizes[a] <= offsets[b] or offsets[b] + sizes[b] <= offsets[a]
         assert apart or not at_once
     assert min(offsets.values()) >= 0
+    assert all(offset % unit == 0 for offset in offsets.values())
     return max(offsets[slot] + sizes[slot] for slot in values)
 
 
@@ -40,13 +43,14 @@ def test_a_chain_with_a_value_that_stays() -> None:
     assert peak([(5, (0, 6)), *chain]) == 5 + 15
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_random_live_ranges_never_overlap(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    given = []
-    for _ in range(int(random.integers(1, 40))):
-        first = int(random.integers(0, 30))
-        given.append((int(random.integers(1, 50)), (first, first + int(random.integers(0, 6)))))
-    moments = range(max(last for _, (_, last) in given) + 1)
-    alive = [sum(size for size, (a, b) in given if a <= moment <= b) for moment in moments]
-    assert max(alive) <= peak(given) <= 1.5 * max(alive)
+@pytest.mark.parametrize("unit", [1, 16])
+@pytest.mark.parametrize("count", [1, 8, 12, 40])
+def test_random_live_ranges_never_overlap(count: int, unit: int) -> None:
+    random = np.random.default_rng(count)
+    for _ in range(150):
+        first = random.integers(0, count, count)
+        last = first + random.integers(0, 4, count)
+        sizes = unit * random.integers(1, 50, count)
+        given = [(int(n), (int(a), int(b))) for n, a, b in zip(sizes, first, last, strict=True)]
+        alive = max(int(sizes[(first <= at) & (at <= last)].sum()) for at in range(count + 3))
+        assert alive <= peak(given, unit) <= 1.6 * alive
