@@ -10,7 +10,7 @@ does nothing else; the map file says what every part takes. Code is that of the 
 stands that of the compiler's and the C library, as far as it is linked. Constants are the weights.
 RAM is the state. Where the report of the export and the map file differ in RAM or in constants, the
 script fails (a compiler may leave out a constant of one number). Stack is the frame of the step and
-the largest frame below it, as the compiler gives them.
+the largest frame below it, as the compiler gives them; for object code it is not known, 0.
 
 PYTHON has emlearn and scikit-learn: emlearn writes the same perceptron, with the same weights, as
 C, in its form "loadable", its default. (Its form "inline" fails for perceptrons, in version
@@ -236,8 +236,8 @@ def exported(folder: Path, name: str, model: nn.Module, sample: np.ndarray) -> e
 def _state_and_main(folder: Path, made: export.CExport | export.ObjectExport) -> None:
     name = made.name
     (folder / f"{name}_state.c").write_text(f'#include "{name}.h"\n{name}_state state;\n')
-    arrays = [f"static float a{k}[{max(1, np.prod(one.shape))}];\n" for k, one in enumerate(
-        (*made.arguments, *made.results))]  # fmt: skip
+    several = enumerate((*made.arguments, *made.results))
+    arrays = [f"static float a{k}[{max(1, np.prod(one.shape))}];\n" for k, one in several]
     given = ", ".join(["&state", *[f"a{k}" for k in range(len(arrays))]])
     (folder / f"{name}_main.c").write_text(
         f'#include "{name}.h"\nextern {name}_state state;\n{"".join(arrays)}'
@@ -335,16 +335,14 @@ def rows(name: str, folder: Path, peers: str | None) -> None:
     for kind, model in models.items():
         made = exported(folder, f"{stem}_{kind}", model, network.sample)
         found += [(f"{kind}, {level}", of_c(folder, made, level)) for level in LEVELS]
-        object_name = f"{stem}_{kind}_object"
-        sizes = of_object(folder, model, network.sample, object_name)
-        found.append((f"{kind}, object", sizes))
+        in_object = of_object(folder, model, network.sample, f"{stem}_{kind}_object")
+        found.append((f"{kind}, object", in_object))
     if peers and name == "digits":
         found += of_emlearn(folder, peers, network)
     for kind, one in found:
-        cells = (one.code, one.library, one.constants, one.ram, one.stack or "")
-        print(f"{name:<9}{kind:<24}" + "".join(
-            f"{cell:>10,}" if cell != "" else f"{'':>10}" for cell in cells
-        ), flush=True)  # fmt: skip
+        sizes = (one.code, one.library, one.constants, one.ram, one.stack)
+        cells = "".join(f"{size:>10,}" for size in sizes)
+        print(f"{name:<9}{kind:<24}{cells}", flush=True)
 
 
 def main() -> None:
@@ -362,4 +360,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
