@@ -25,7 +25,6 @@ import argparse
 import ctypes
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
