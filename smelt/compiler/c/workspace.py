@@ -13,6 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from itertools import accumulate, count
 
 from smelt.compiler.graph.occupied import Occupied
@@ -30,6 +31,7 @@ class Workspace:
 
 Spans = dict[Slot, tuple[int, int]]  # live ranges: the first and the last moment of use
 TRIES = 4  # sizes of a block for which packing from both ends is tried
+ENOUGH = 1.02  # times the least that is possible, which no other packing needs to beat
 
 
 def workspace(program: Program, alignment: int = 1) -> Workspace:
@@ -67,6 +69,8 @@ def packed(spans: Spans, sizes: Mapping[Slot, int]) -> dict[Slot, int]:
     best = _largest_first(spans, sizes)
     peak = max(best[slot] + sizes[slot] for slot in spans)
     least, unit = _most_alive(spans, sizes), math.gcd(*sizes.values())
+    if peak <= ENOUGH * least:
+        return best
     for part in range(TRIES):
         limit = least + (peak - least) * part // (TRIES * unit) * unit
         found = _from_both_ends(spans, sizes, limit) if limit < peak else None
@@ -92,18 +96,18 @@ def _from_both_ends(spans: Spans, sizes: Mapping[Slot, int], limit: int) -> dict
     """
     low, high = _occupied(spans), _occupied(spans)  # from below; from above
     offsets: dict[Slot, int] = {}
-    alive: list[Slot] = []
-    for slot in sorted(spans, key=lambda slot: (spans[slot], -sizes[slot])):
+    alive: list[tuple[int, int, Slot]] = []  # a heap: the largest first, perhaps dead
+    for number, slot in enumerate(sorted(spans, key=lambda slot: (spans[slot], -sizes[slot]))):
         size, span = sizes[slot], spans[slot]
         ends = low.lowest(*span, size), limit - size - high.lowest(*span, size)
-        alive = [one for one in alive if spans[one][1] >= span[0]]
-        largest = max(alive, key=sizes.__getitem__, default=None)
-        goes_up = largest is not None and 2 * offsets[largest] + sizes[largest] <= limit
+        while alive and spans[alive[0][2]][1] < span[0]:
+            heappop(alive)
+        goes_up = bool(alive) and 2 * offsets[alive[0][2]] + sizes[alive[0][2]] <= limit
         fits = [end for end in (ends[::-1] if goes_up else ends) if 0 <= end <= limit - size]
         if not fits:
             return None
         offset = offsets[slot] = fits[0]
-        alive.append(slot)
+        heappush(alive, (-size, number, slot))
         low.take(*span, offset, offset + size)
         high.take(*span, limit - offset - size, limit - offset)
     return offsets
