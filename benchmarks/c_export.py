@@ -1,16 +1,23 @@
 """What `to_c` and `to_object` write beside Smelt's own machine code: seconds a step, one thread.
 
-    python benchmarks/c_export.py [NETWORK ...]
+    python benchmarks/c_export.py [--inference] [NETWORK ...]
 
-For each network of the tests' zoo, inference and training step: Smelt's time, and that of the C
-compiled by gcc -O3 for any x86-64, and for this CPU, with the two options that let gcc make vectors
-of more loops; then that of the object file for AVX2, and of one for AVX-512 where this CPU has it.
-All sides run in turn within one process, so a busy machine changes seconds, and
-ratios little. The median of the rounds counts.
+For each network of the tests' zoo, inference and training step (without --inference): Smelt's time;
+that of the C compiled by gcc -O3 for any x86-64, and for this CPU, with the two options that let
+gcc make vectors of more loops; that of the object file for AVX2, and of one for AVX-512 where this
+CPU has it;
+then, for inference, that of onnxruntime on what `save_onnx` writes, if it is installed (the extra
+`test`). It gets one thread, and its inputs and outputs are bound beforehand. It is called from
+Python, which the others are not: the first line says what a call takes that computes next to
+nothing.
+
+All sides run in turn within one process, so a busy machine changes seconds, and ratios little. The
+median of the rounds counts.
 """
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import statistics
 import subprocess
@@ -22,6 +29,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+try:
+    import onnxruntime
+except ImportError:
+    onnxruntime = None
 
 import smelt
 from smelt import export
@@ -40,15 +52,24 @@ OBJECTS = [cpu for needed, cpu in LEVELS.items() if needed in features()]
 ROUNDS, SECONDS = 7, 0.03
 
 
-def main(names: list[str]) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--inference", action="store_true", help="no training steps")
+    parser.add_argument("networks", nargs="*", help=f"some of {', '.join(ZOO)}; all without")
+    given = parser.parse_args()
     with smelt.settings(threads=1):
-        table(names)
+        if onnxruntime is not None:
+            print(f"a call of onnxruntime that adds 1 to a number: {call_seconds() * 1e6:.1f} us")
+        table(given.networks or list(ZOO), given.inference)
 
 
-def table(names: list[str]) -> None:
-    heads = "".join(f"{head:>16}" for head in ("LLVM us", *OPTIONS, *OBJECTS, "code bytes"))
+def table(names: list[str], only_inference: bool) -> None:
+    titles = ("LLVM us", *OPTIONS, *OBJECTS, "onnxruntime", "code bytes")
+    heads = "".join(f"{head:>16}" for head in titles)
     print(f"{'network':<18}{'step':<10}{heads}")
-    for name in names or ZOO:
+    for name in names:
         network = ZOO[name]
         smelt.manual_seed(1)
         model = network.make()
@@ -58,8 +79,9 @@ def table(names: list[str]) -> None:
             cases.append(("inference", smelt.compile(model.eval()), batch[: network.inputs]))
         for kind, step, arrays in cases:
             measure(name, kind, step, arrays)
-        model.train()
-        measure(name, "training", smelt.compile(training_step(network, model)), batch)
+        if not only_inference:
+            model.train()
+            measure(name, "training", smelt.compile(training_step(network, model)), batch)
 
 
 def measure(name: str, kind: str, step: Any, arrays: Any) -> None:
@@ -70,6 +92,8 @@ def measure(name: str, kind: str, step: Any, arrays: Any) -> None:
         for cpu in OBJECTS:
             file = Path(folder) / f"{cpu}.o"
             sides.append(side(export.to_object(step, file, *arrays, cpu=cpu, name="net"), ()))
+        if kind == "inference" and onnxruntime is not None:
+            sides.append(in_onnxruntime(step, Path(folder) / "net.onnx", arrays))
         counts = [count_of(run) for run in sides]
         seconds: list[list[float]] = [[] for _ in sides]
         for _ in range(ROUNDS):
@@ -79,6 +103,7 @@ def measure(name: str, kind: str, step: Any, arrays: Any) -> None:
                 times.append((time.perf_counter() - start) / count)
         first, *others = map(statistics.median, seconds)
         ratios = "".join(f"{other / first:>15.2f}x" for other in others)
+        ratios = f"{ratios:<{16 * (len(OPTIONS) + len(OBJECTS) + 1)}}"
         print(
             f"{name:<18}{kind:<10}{1e6 * first:>16.1f}{ratios}{code_bytes(made):>16,}", flush=True
         )
@@ -123,6 +148,38 @@ def side(
     return run
 
 
+def in_onnxruntime(step: Any, path: Path, arrays: Any) -> Callable[[int], None]:
+    """Returns what runs a function in onnxruntime, on one thread."""
+    export.save_onnx(step, path, *arrays)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    bound = session.io_binding()
+    for one, array in zip(session.get_inputs(), arrays, strict=True):
+        bound.bind_cpu_input(one.name, np.ascontiguousarray(array))
+    for one in session.get_outputs():
+        bound.bind_output(one.name)
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            session.run_with_iobinding(bound)
+
+    return run
+
+
+def call_seconds() -> float:
+    """Returns the seconds of a call of onnxruntime that computes next to nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        one = np.zeros(1, np.float32)
+        run = in_onnxruntime(lambda x: x + 1.0, Path(folder) / "one.onnx", (one,))
+        count, times = count_of(run), []
+        for _ in range(ROUNDS):
+            start = time.perf_counter()
+            run(count)
+            times.append((time.perf_counter() - start) / count)
+    return statistics.median(times)
+
+
 def count_of(run: Callable[[int], Any]) -> int:
     """Returns how many steps take about SECONDS."""
     run(2)
@@ -144,4 +201,4 @@ def code_bytes(made: export.CExport) -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

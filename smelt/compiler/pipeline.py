@@ -11,10 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from smelt import settings
 from smelt.compiler.artifacts import Stages
 from smelt.compiler.codegen.machine import host_cpu
 from smelt.compiler.cpu import CPU
+from smelt.compiler.graph.fold_states import fold_states
 from smelt.compiler.graph.fusion import fuse
 from smelt.compiler.graph.memory_plan import Planned, plan
 from smelt.compiler.graph.pack_panels import pack_panels
@@ -114,12 +117,13 @@ THREADS = (_chunk, _overlap)  # what is only for several threads
 
 
 def run_portable(
-    graph: Graph, name: str, state_names: Mapping[Node, str]
+    graph: Graph, name: str, state_names: Mapping[Node, str], contents: Mapping[Node, np.ndarray]
 ) -> tuple[Planned, Program]:
     """Returns the groups of a step and its program of plain loops, for no CPU in particular: what
-    is exported as C. Arguments as for `run_pipeline`.
+    is exported as C. Arguments as for `run_pipeline`; `contents` is what the states hold.
     """
-    planned = plan(fuse(simplify(graph), cpu=None), state_names)
+    folded = fold_states(simplify(graph), contents)
+    planned = plan(fuse(folded, cpu=None), state_names)
     return planned, share_kernels(lower(planned, name))
 
 

@@ -27,8 +27,9 @@ class CExport:
 
     Attributes:
         header, source, report_file: paths of the files.
-        flash: bytes of constant arrays by part: "parameters", "buffers", "constants", "initial
-            values" of what changes. The code is not included: it depends on the compiler.
+        flash: bytes of constant arrays by part: "parameters", "buffers", "constants" (also what
+            follows from unchanged tensors), "initial values" of what changes. The code is not
+            included: it depends on the compiler.
         ram: bytes of NAME_state by part: "parameters", "optimizer", "buffers", "generator",
             "other", "workspace".
         state_bytes: sizeof(NAME_state).
@@ -70,7 +71,8 @@ def to_c(
         NAME_init(&state);                                  // as it is now
         int code = NAME_step(&state, inputs, results);      // 0, or which check failed
 
-    Captured tensors that the step does not change are constants in the C file. The operations are
+    Captured tensors that the step does not change are constants in the C file, or what follows from
+    them is: the factor of a batch normalization in place of its statistics. The operations are
     the same as in Python: elementwise results and random numbers have the same bits on every
     target; sums are added in a different order. Compile with optimization; with gcc,
     `-O3 -fno-math-errno -fno-trapping-math` vectorizes more loops.

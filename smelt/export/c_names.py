@@ -11,14 +11,14 @@ from smelt import tree
 from smelt.compiler.artifacts import ResultTree, Traced
 from smelt.compiler.frontend.signature import Call as Signature
 from smelt.compiler.graph.fusion import Group
-from smelt.compiler.graph.memory_plan import Planned
+from smelt.compiler.graph.memory_plan import Planned, constants_of
 from smelt.dtypes import DType
 from smelt.export.names import input_names
 from smelt.ir.graph import Node
 from smelt.ir.program import Call, Program, regions
 from smelt.tensor import Tensor
 
-__all__ = ["CParameter", "argument_names", "call_origins", "result_names"]
+__all__ = ["CParameter", "argument_names", "call_origins", "constant_origins", "result_names"]
 
 
 class CParameter(NamedTuple):
@@ -68,6 +68,12 @@ def call_origins(planned: Planned, program: Program) -> Iterator[tuple[Call, str
         elif isinstance(part, Call):
             places = dict.fromkeys(_place(node) for node in next(groups).members)
             yield part, ", ".join(place for place in places if place)
+
+
+def constant_origins(planned: Planned) -> dict[int, str]:
+    """Returns, for constants by their number, the user's line and module that they come from."""
+    places = enumerate(_place(node) for node in constants_of(planned.graph))
+    return {number: place for number, place in places if place}
 
 
 def _bodies(planned: Planned, group: Group) -> Sequence[Planned]:

@@ -22,7 +22,13 @@ from smelt.compiler.pipeline import run_for_one_thread, run_portable
 from smelt.compiler.report.cost import count
 from smelt.compiler.report.explain import calls
 from smelt.errors import ArgumentError
-from smelt.export.c_names import CParameter, argument_names, call_origins, result_names
+from smelt.export.c_names import (
+    CParameter,
+    argument_names,
+    call_origins,
+    constant_origins,
+    result_names,
+)
 from smelt.export.collectives import check_no_collectives
 from smelt.export.names import state_names
 from smelt.ir.graph import Node
@@ -56,7 +62,9 @@ class TracedStep:
 
     def plain(self, name: str) -> ExportedStep:
         """Returns the step with a program of plain loops, in an order that any compiler likes."""
-        planned, plain = run_portable(self.traced.graph, name, self._graph_names())
+        pairs = zip(self.traced.graph.states, self.traced.states, strict=True)
+        contents = {node: tensor.stored for node, tensor in pairs}
+        planned, plain = run_portable(self.traced.graph, name, self._graph_names(), contents)
         program = with_kernels(plain, {kernel: schedule(kernel) for kernel in plain.kernels})
         return self._exported(name, planned, plain, program, dict(call_origins(planned, program)))
 
@@ -82,7 +90,17 @@ class TracedStep:
         results = result_names(self.traced)
         messages = [check.message for check in self.traced.graph.assertions]
         states, constants = list(self._states()), planned.constants
-        step = Step(name, program, states, constants, arguments, results, messages, origins)
+        step = Step(
+            name,
+            program,
+            states,
+            constants,
+            arguments,
+            results,
+            messages,
+            origins,
+            constant_origins(planned),
+        )
         places = {call.kernel.name: place for call, place in call_origins(planned, lowered)}
         return ExportedStep(step, arguments, results, _flops(lowered), places)
 

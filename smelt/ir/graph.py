@@ -169,10 +169,16 @@ def topological(roots: Iterable[Node], known: Iterable[Node] = ()) -> list[Node]
     return postorder(roots, operator.attrgetter("inputs"), known)
 
 
-def rebuilt(graph: Graph, change: Callable[[Node], Node]) -> Graph:
-    """Returns the graph with each node replaced by `change(node)`, after its operands."""
-    new: dict[Node, Node] = {}
+def rebuilt(
+    graph: Graph, change: Callable[[Node], Node], given: Mapping[Node, Node] | None = None
+) -> Graph:
+    """Returns the graph with each node replaced by `change(node)`, after its operands; one of
+    `given` by what is given for it.
+    """
+    new: dict[Node, Node] = dict(given or {})
     for node in graph.nodes():
+        if node in new:
+            continue
         inputs = tuple([new[operand] for operand in node.inputs])
         same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
         new[node] = change(node if same else replace(node, inputs=inputs))

@@ -216,6 +216,28 @@ def test_the_report_is_what_the_compiler_says(tmp_path: Path) -> None:
     assert made.flops > 2 * 5 * (4 * 8 + 8 * 3)
 
 
+@pytest.mark.skipif(bool(TARGETS["thumbv7em"].missing), reason="there is no arm-none-eabi-gcc here")
+@pytest.mark.parametrize("level", ["-Os", "-O2", "-O3"])
+def test_a_perceptron_takes_less_than_2_kb_of_code_on_a_cortex_m(
+    tmp_path: Path, level: str
+) -> None:
+    layers = nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)
+    made = export.to_c(nn.Sequential(*layers), tmp_path, np.zeros((1, 64), np.float32))
+    target, file = TARGETS["thumbv7em"], str(tmp_path / "net.o")
+    options = [level if option == "-O2" else option for option in target.options]
+    command = [target.compiler, "-std=c99", *options, "-c", made.source, "-o", file]
+    subprocess.run(command, check=True)
+    listed = subprocess.run(
+        ["arm-none-eabi-size", "-A", file], capture_output=True, text=True, check=True
+    )
+    words = [line.split() for line in listed.stdout.splitlines() if line.startswith(".")]
+    sizes = {name: int(size) for name, size, _ in words}
+    assert sizes[".text"] < 2048
+    assert sizes[".rodata"] == sum(made.flash.values())
+    assert sizes[".data"] == sizes[".bss"] == 0
+    assert made.state_bytes == 4 * (128 + 64)  # the two hidden layers
+
+
 def test_names_of_parameters_follow_the_function(tmp_path: Path) -> None:
     def both(pair: Any, scale: Any) -> Any:
         return pair["a"] + pair["b"] * scale[0], scale[1]

@@ -39,7 +39,9 @@ def _checked(name: str, targets: list[str]) -> str:
     training.check()
     line = f"losses {training.losses:.1e}, parameters {training.parameters:.1e}"
     if training.wide is not None:
-        line += f" (in float64 {training.wide.losses:.1e}, {training.wide.parameters:.1e})"
+        ours, python = training.from_wide()
+        line += f" (in float64 {training.wide.losses:.1e}, {training.wide.parameters:.1e}; losses "
+        line += f"of C from float64 {ours:.1e}, of Python {python:.1e})"
     runs = [("training", trained, STEPS)]
     if ZOO[name].inputs:
         inference = predicted(name)

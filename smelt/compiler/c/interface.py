@@ -8,7 +8,7 @@ in a member of the state, in a constant, or where an argument points.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -35,7 +35,8 @@ class Step:
     """What an interface says of a step.
 
     `argument_names` and `result_names` are those of the C function's parameters, `origins` says of
-    each call where its operations stand in the user's program, `messages` what each check found.
+    each call where its operations stand in the user's program, `constant_origins` the same of
+    constants by their number, `messages` what each check found.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Step:
     results: Sequence[tuple[str, DType, tuple[int, ...]]]
     messages: Sequence[str]
     origins: dict[Call, str]
+    constant_origins: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,9 @@ class Interface:
         for slot in self.step.program.slots:
             if slot.kind == "constant" and slot in self.touched:
                 array = self.step.constants[slot.number]
-                comment = shape_text(slot.dtype, slot.shape)
+                origin = self.step.constant_origins.get(slot.number, "")
+                shape = shape_text(slot.dtype, slot.shape)
+                comment = f"{origin}: {shape}" if origin else shape
                 name = self._constant(f"constant{slot.number}", array, slot, comment)
                 self.places[slot] = Place("constant", name, True)
                 self._add(self.sizes.flash, "constants", slot)

@@ -25,7 +25,9 @@ OPTIONS = ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all")
 def c_files(case: Case) -> Files:
     """Returns the C files of a case; its kernels are verified."""
     graph = case.traced.graph
-    planned, plain = run_portable(graph, "step", {})
+    pairs = zip(graph.states, case.traced.states, strict=True)
+    contents = {node: np.array(tensor.stored, order="C") for node, tensor in pairs}
+    planned, plain = run_portable(graph, "step", {}, contents)
     verify_program(plain)
     program = with_kernels(plain, {kernel: schedule(kernel) for kernel in plain.kernels})
     verify_program(program)

@@ -204,6 +204,10 @@ SUPPORT float sqrt_f32(float x)
 {
 #if defined(__NO_MATH_ERRNO__)
     return __builtin_sqrtf(x);
+#elif defined(__GNUC__) && defined(__arm__) && defined(__ARM_FP) && (__ARM_FP & 4)
+    float y; /* the instruction: the builtin would call sqrtf, to set errno */
+    __asm__("vsqrt.f32 %0, %1" : "=t"(y) : "t"(x));
+    return y;
 #else
     const float wide = x < 1.17549435e-38f ? x * 16777216.0f : x; /* 2^24 */
     const uint32_t bits = bits_f32(wide);
