@@ -43,7 +43,7 @@ class Agreement:
     outputs: float = 0.0
     has_same_numbers: bool = True  # the generators, to the bit
     wide: Agreement | None = None  # the same in float64, where they are apart
-    curves: tuple[np.ndarray, ...] = field(default=(), repr=False)  # losses of C and of Python by step
+    curves: tuple[np.ndarray, ...] = field(default=(), repr=False)  # losses, of C and of Python
     # all that C gave, as bytes: losses or outputs, and tensors of the state by name
     results: dict[str, bytes] = field(default_factory=dict, repr=False)
 
