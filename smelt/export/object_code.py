@@ -75,7 +75,10 @@ def made_object(
     Raises:
         CompileError: LLVM has no code for something, or the code needs what nothing defines.
     """
-    exported = traced.plain(name) if target.cpu is None else traced.vectorized(name, target.cpu)
+    if target.cpu is None:
+        exported = traced.plain(name, is_filled)
+    else:
+        exported = traced.vectorized(name, target.cpu)
     taken = frozenset({f"{name}_call"})
     alignment = LINE if is_filled else 1
     interface = Interface(exported.step, taken, is_filled, alignment)

@@ -60,10 +60,13 @@ class TracedStep:
     function: Callable[..., Any]
     names: list[tuple[str, str]]  # and kinds, of the captured tensors
 
-    def plain(self, name: str) -> ExportedStep:
-        """Returns the step with a program of plain loops, in an order that any compiler likes."""
+    def plain(self, name: str, is_filled: bool = False) -> ExportedStep:
+        """Returns the step with a program of plain loops, in an order that any compiler likes.
+
+        If whoever loads the code fills the state, as `is_filled` says, no tensor is a constant.
+        """
         pairs = zip(self.traced.graph.states, self.traced.states, strict=True)
-        contents = {node: tensor.stored for node, tensor in pairs}
+        contents = {} if is_filled else {node: tensor.stored for node, tensor in pairs}
         planned, plain = run_portable(self.traced.graph, name, self._graph_names(), contents)
         program = with_kernels(plain, {kernel: schedule(kernel) for kernel in plain.kernels})
         return self._exported(name, planned, plain, program, dict(call_origins(planned, program)))

@@ -162,6 +162,14 @@ def test_the_export_says_what_it_is(tmp_path: Path) -> None:
     assert '"0.weight": Float32Array;' in types
 
 
+def test_tensors_that_a_step_does_not_change_can_be_set(tmp_path: Path) -> None:
+    """In C they may become constants, as what follows from them may; here they are the caller's."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    made = export.to_wasm(model, tmp_path, smelt.zeros(2, 4))
+    kept = {name for name, _ in model.state_dict().items() if "num_batches" not in name}
+    assert {one.name for one in made.tensors} == kept
+
+
 def test_exporting_changes_nothing_in_python(tmp_path: Path) -> None:
     model, step = classifier()
     before = {key: value.numpy().copy() for key, value in model.state_dict().items()}
