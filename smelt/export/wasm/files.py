@@ -34,8 +34,8 @@ class WasmExport:
         memory_bytes: bytes of memory that a loaded step takes.
         state_bytes: bytes of its state: tensors and temporaries.
         flops: floating-point operations of one step; a multiply-add counts 2, an exp 1.
-        arguments, results: what it is called with, in order, and what it returns.
-        tensors: the tensors of the state.
+        arguments, results, tensors: what it is called with, in order, what it returns, and what its
+            state holds.
     """
 
     module: str
