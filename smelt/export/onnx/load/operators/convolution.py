@@ -19,7 +19,7 @@ from smelt.tensor import activations as A
 from smelt.tensor.shaping import cat
 
 # how an image is read between its elements: with zeros around
-WITHIN: Final = {"mode": "linear", "padding_mode": "zeros", "align_corners": 1}
+WITHIN: Final[dict[str, Any]] = {"mode": "linear", "padding_mode": "zeros", "align_corners": 1}
 
 
 def _with_bias(y: Tensor, bias: Tensor | None) -> Tensor:
