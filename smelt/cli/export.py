@@ -17,6 +17,7 @@ from smelt.cli.csv_options import flag
 from smelt.cli.formats import FORMATS, OPTIONS, Job
 from smelt.cli.shell import resume_command
 from smelt.errors import ArgumentError, FileError
+from smelt.export.header_of_code import check_header
 from smelt.export.inference import Inference, InferenceTensor
 from smelt.export.traced_step import check_name
 from smelt.limits import Within
@@ -24,7 +25,7 @@ from smelt.recipes import INFERENCES, RECIPES
 from smelt.recipes.recipe import RESULT
 from smelt.tabular.keeping import FORMAT
 from smelt.train import read_config
-from smelt.train.run import CONFIG
+from smelt.train.run import CONFIG, TIMES
 
 __all__ = ["export"]
 
@@ -130,9 +131,9 @@ def _inference(run: Path) -> Inference:
         raise FileError(f"{run}: holds a run of {recipe!r}; smelt export works for {known} only")
     if lacking := _settings(recipe) - config.keys():
         raise FileError(f"{run / CONFIG}: is damaged (it has no {', '.join(sorted(lacking))})")
-    if not (run / RESULT).exists():
+    if not any((run / name).exists() for name in (RESULT, TIMES)):  # finished, or interrupted
         raise FileError(
-            f"{run}: holds an unfinished run (it has no {RESULT}); finish it by "
+            f"{run}: holds an unfinished run (it has no {TIMES}); finish it by "
             f"{resume_command(run)}"
         )
     return INFERENCES[recipe](run, config)
@@ -177,9 +178,11 @@ def _place(folder: Path, files: Sequence[Path]) -> None:
                 "two folders, or under two names"
             )
     contents = {writable_folder(folder) / file.name: file.read_bytes() for file in files}
-    for path in contents:
+    for path, new in contents.items():
         if path.is_dir():
             raise FileError(f"{path}: cannot be written (it is a folder); choose another name")
+        if path.suffix == ".h":
+            check_header(path, new.decode())
     with ExitStack() as stack:
         for path in reversed(contents):  # what is opened first is renamed last
             stack.enter_context(replacing(path)).write_bytes(contents[path])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from smelt.atomic import replacing, writable_folder
 from smelt.errors import FileError
 from smelt.export.c_names import CParameter
+from smelt.export.header_of_code import check_header
 from smelt.export.sizes import sizes_text
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def to_c(
         ArgumentError: `step` is not a function, `name` is not an identifier, or the step consumes
             gradients that an earlier call left in .grad.
         CompileError: an operation has no C code; the message names it, the module and the line.
-        FileError: the files cannot be written there.
+        FileError: the files cannot be written there, or NAME.h belongs to an object file.
 
     Example:
         >>> import smelt, tempfile
@@ -131,6 +132,7 @@ def _write(
     for one in paths:
         if one.is_dir():
             raise FileError(f"{one}: cannot be written (it is a folder); choose another name")
+    check_header(paths[0], made.header)
     pairs = zip((*arguments, *results), made.names, strict=True)
     parameters = [one._replace(name=given) for one, given in pairs]
     header_path, source_path, report_path = map(str, paths)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from smelt.atomic import replacing
 from smelt.errors import ArgumentError, FileError
 from smelt.export.c_names import CParameter
+from smelt.export.header_of_code import OF_OBJECTS, check_header
 from smelt.export.sizes import sizes_text
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def to_object(
         ArgumentError: `step` is not a function, `name` is not an identifier, LLVM does not know
             the target, or the step consumes gradients that an earlier call left in .grad.
         CompileError: LLVM has no code for something; the message names target and construct.
-        FileError: the files cannot be written there.
+        FileError: the files cannot be written there, or NAME.h belongs to C source.
 
     Example:
         >>> import smelt, tempfile
@@ -131,8 +132,8 @@ def to_object(
     file = Path(os.fsdecode(path))
     called = file.stem if name is None else name
     check_name("to_object", called)
-    if file.suffix == ".h":
-        raise ArgumentError(f"to_object: {file}: .h is the header's ending; use .o")
+    if file.suffix in (".h", ".c"):
+        raise ArgumentError(f"to_object: {file}: {file.suffix} is an ending of C source; use .o")
     wanted = object_target("to_object", target, cpu, features)
     traced = traced_step("to_object", step, example_inputs)
     made = made_object(traced, called, wanted)
@@ -174,8 +175,9 @@ def _write(made: MadeObject, export: ObjectExport) -> None:
     """Writes the files, each whole or not at all, the header last: it says that all is there."""
     files = {export.object_file: made.code}
     if export.header:  # what is opened first is renamed last
-        needs = f"object code for {export.target}"
-        files = {export.header: made.interface.header(needs).encode(), **files}
+        text = made.interface.header(f"{OF_OBJECTS}{export.target}")
+        check_header(Path(export.header), text)
+        files = {export.header: text.encode(), **files}
     for one in files:
         if Path(one).is_dir():
             raise FileError(f"{one}: cannot be written (it is a folder); choose another name")

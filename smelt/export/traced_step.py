@@ -30,6 +30,7 @@ from smelt.export.c_names import (
     result_names,
 )
 from smelt.export.collectives import check_no_collectives
+from smelt.export.evaluated import evaluated
 from smelt.export.names import state_names
 from smelt.ir.graph import Node
 from smelt.ir.program import Call, Program, with_kernels
@@ -118,14 +119,16 @@ class TracedStep:
 def check_name(caller: str, name: Any) -> None:
     """Raises ArgumentError unless a name is an identifier of C."""
     is_one = isinstance(name, str) and re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name)
-    if not is_one or name in RESERVED:
+    if is_one and name in RESERVED:
+        raise ArgumentError(f"{caller}: {name!r} is a word of C; choose another name")
+    if not is_one:
         raise ArgumentError(
             f"{caller}: name={name!r} is not a C identifier; use letters, digits and underscores"
         )
 
 
 def traced_step(caller: str, step: Callable[..., Any], inputs: Sequence[Any]) -> TracedStep:
-    """Returns a function or a training step, traced on example inputs.
+    """Returns a function or a training step, traced on example inputs; a module in evaluation mode.
 
     Args:
         caller: the name of the function that the user called, for messages.
@@ -142,7 +145,8 @@ def traced_step(caller: str, step: Callable[..., Any], inputs: Sequence[Any]) ->
         step = compiled(step)
     call = flatten_call(tuple(inputs), {})
     executables = step.executables  # type: ignore[attr-defined]
-    traced = executables.traced(call)
+    with evaluated(getattr(step, "function", step)):
+        traced = executables.traced(call)
     for grad in traced.gradients:
         if grad.entry is not None:
             raise ArgumentError(

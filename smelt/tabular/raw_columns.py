@@ -18,6 +18,7 @@ from smelt.dtypes import float32, float64, int32
 from smelt.export.inference import InferenceTensor
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import floor, isnan, where
+from smelt.tensor.indexing import check_bounds
 from smelt.tensor.shaping import cat, stack
 
 __all__ = ["RawColumns", "parts_of_date"]
@@ -99,11 +100,16 @@ class RawColumns(nn.Module):
             numbers: float64 (n, columns): numbers, dates and columns of presence, in their order.
             categories: int (n, columns).
             text: float32 (n, columns * text_features).
+
+        Raises:
+            BoundsError: an index that the column has not.
         """
         tensors = {}
         if numbers is not None:
             tensors["numbers"] = self._scaled(numbers)
         if categories is not None:
+            for place, (name, known) in enumerate(self.categories.items()):
+                check_bounds(f"category {name}", categories[:, place], len(known) + 1)
             tensors["categories"] = categories.long()
         if text is not None:
             tensors["text"] = self._normalized(text)

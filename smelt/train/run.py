@@ -99,6 +99,7 @@ class RunFolder(Callback):
         self._monitor = None if monitor is None else Monitor(monitor, mode)
         self._config = json_text("RunFolder", config or {}, indent=2)
         self._saved = time.monotonic()
+        self._weights_saved = -math.inf  # of no epoch so far
         self.saved_step: int = 0
         self.summary: dict[str, Any] = {}
         self.classes: tuple[str, ...] = tuple(map(str, classes))
@@ -214,23 +215,24 @@ class RunFolder(Callback):
 
     def step(self, progress: Progress) -> None:
         """Writes a checkpoint from time to time, also within a long epoch."""
-        if self._is_due():
+        if self._is_due(self._saved):
             self._save_state()
 
-    def _is_due(self) -> bool:
-        """Whether the last checkpoint is old enough, by the clock of the first rank."""
-        return as_first_rank(time.monotonic() - self._saved > self.save_every)
+    def _is_due(self, saved: float) -> bool:
+        """Whether what was saved at a time is old enough, by the clock of the first rank."""
+        return as_first_rank(time.monotonic() - saved > self.save_every)
 
     def epoch(self, epoch: Epoch) -> None:
-        """Writes the epoch's line; the weights if it is the best; from time to time a
-        checkpoint.
+        """Writes the epoch's line; the weights if it is the best, or, where none is kept, after the
+        first epoch and from time to time; from time to time a checkpoint.
         """
         self.metrics.write(epoch.row())
         self.metrics.flush()  # the line of an epoch is there when the epoch is over
-        is_due = self._is_due()
+        is_due = self._is_due(self._saved)
         is_best = self._monitor is not None and self._monitor.improves(epoch, self.training)
-        if is_best or (is_due and self._monitor is None):
+        if is_best or (self._monitor is None and self._is_due(self._weights_saved)):
             self._save_weights()
+            self._weights_saved = time.monotonic()
         if is_due or is_best:
             self._save_state()
 

@@ -249,8 +249,13 @@ def test_several_formats_go_into_the_folder_of_the_run(
     arm = ["object", "--target", "thumbv7em-none-eabihf", "--cpu", "cortex-m7"]
     assert main(["export", str(run), "--to", *arm]) == 0
     assert "for thumbv7em-none-eabihf" in capsys.readouterr().out
-    assert main(["export", str(run), "--to", "library", "c", "--machine", "aarch64"]) == 0
-    names = {f"digits.{ending}" for ending in ("c", "h", "json", "o", "smeltlib", "txt")}
+    assert main(["export", str(run), "--to", "library", "c", "--machine", "aarch64"]) != 0
+    assert "digits.h: belongs to an object file" in capsys.readouterr().err
+    names = {"digits.h", "digits.json", "digits.o"}
+    assert {path.name for path in (run / "export").iterdir()} == names
+    more = ["--machine", "aarch64", "--name", "more"]
+    assert main(["export", str(run), "--to", "library", "c", *more]) == 0
+    names |= {f"more.{ending}" for ending in ("c", "h", "json", "smeltlib", "txt")}
     assert {path.name for path in (run / "export").iterdir()} == names
 
 
@@ -284,7 +289,7 @@ REFUSED = {
     "no-run": ("none --to c", "none: is not the folder of a run (there is no such folder)"),
     "no-format": ("label", "label: give one format or several by --to; there are c, "),
     "unfinished": ("half --to c", "holds an unfinished run (it has no estimator.safetensors)"),
-    "stopped": ("stopped --to c", "stopped: holds an unfinished run (it has no result.json)"),
+    "stopped": ("stopped --to c", "stopped: holds an unfinished run (it has no times.jsonl)"),
     "own": ("own --to c", "own: holds a run of train.fit, whose model is defined in your own"),
     "other": ("other --to c", "other: holds a run of 'poems'; smelt export works for 'digits'"),
     "lacking": ("lacking --to c", "lacking/config.json: is damaged (it has no batch_size, ep"),

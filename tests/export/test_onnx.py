@@ -484,3 +484,16 @@ def test_texts_by_name_stand_in_the_file(tmp_path: Path) -> None:
     for wrong in ([("a", "b")], {"a": 1}):
         with pytest.raises(ArgumentError, match="metadata must be a dict of texts by name"):
             export.save_onnx(lambda x: x * 2, path, x, metadata=wrong)
+
+
+def test_a_training_step_has_no_form_in_onnx(tmp_path: Path) -> None:
+    model = nn.Linear(3, 1)
+
+    def step(x: smelt.Tensor) -> smelt.Tensor:
+        loss = model(x).square().mean()
+        loss.backward()
+        return loss
+
+    with pytest.raises(CompileError, match="step computes gradients, and an ONNX file"):
+        export.save_onnx(step, tmp_path / "step.onnx", smelt.zeros(2, 3))
+    assert not list(tmp_path.iterdir())

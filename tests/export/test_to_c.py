@@ -326,7 +326,7 @@ def test_gradients_of_an_earlier_call_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "2net", "my-net", "int", "../net", None])
 def test_names_that_c_has_not_are_refused(name: Any, tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match="C identifier"):
+    with pytest.raises(ArgumentError, match="a word of C" if name == "int" else "C identifier"):
         export.to_c(lambda x: x + 1, tmp_path, np.ones(2, np.float32), name=name)
     assert not os.listdir(tmp_path)
 
@@ -350,3 +350,32 @@ def test_files_are_there_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_the_zoo_has_twenty_networks() -> None:
     assert len(ZOO) == 20
     assert all(callable(training_step(network, network.make())) for network in ZOO.values())
+
+
+def test_a_module_is_exported_in_evaluation_mode(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3))
+    made = export.to_c(model, tmp_path, smelt.zeros(2, 4), name="net")
+    assert "generator" not in made.ram
+    assert "buffers" not in made.ram  # no statistics change
+    assert all(module.training for module in model.modules())
+
+
+def test_a_header_of_an_object_file_is_not_replaced(tmp_path: Path) -> None:
+    x = smelt.zeros(3)
+    export.to_object(lambda x: x * 2, tmp_path / "net.o", x)
+    before = (tmp_path / "net.h").read_bytes()
+    with pytest.raises(FileError, match=r"net\.h: belongs to an object file"):
+        export.to_c(lambda x: x * 3, tmp_path, x, name="net")
+    assert (tmp_path / "net.h").read_bytes() == before
+    assert sorted(os.listdir(tmp_path)) == ["net.h", "net.o"]
+    export.to_object(lambda x: x * 3, tmp_path / "net.o", x)  # its own may be
+
+
+def test_a_header_of_c_source_is_not_replaced(tmp_path: Path) -> None:
+    x = smelt.zeros(3)
+    export.to_c(lambda x: x * 2, tmp_path, x, name="net")
+    with pytest.raises(FileError, match=r"net\.h: belongs to C source"):
+        export.to_object(lambda x: x * 3, tmp_path / "net.o", x)
+    with pytest.raises(ArgumentError, match=r"\.c is an ending of C source"):
+        export.to_object(lambda x: x * 3, tmp_path / "net.c", x)
+    assert sorted(os.listdir(tmp_path)) == ["net.c", "net.h", "net.txt"]

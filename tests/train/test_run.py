@@ -63,13 +63,17 @@ def test_weights_are_saved_now_and_then(model: nn.Linear, tmp_path: Path) -> Non
     folder.start(1)
     model.load_state_dict({"weight": np.ones((3, 2)), "bias": np.ones(3)})
     other = nn.Linear(2, 3)
-    folder.epoch(EPOCH)
+    folder.epoch(EPOCH)  # the first epoch's, so that a run that is killed has learned something
     read_model(folder.path, other)
-    assert not (other.weight.numpy() == 1).all()
-    folder.save_every = 0.0
+    assert (other.weight.numpy() == 1).all()
+    model.load_state_dict({"weight": np.zeros((3, 2)), "bias": np.zeros(3)})
     folder.epoch(EPOCH)
     read_model(folder.path, other)
     assert (other.weight.numpy() == 1).all()
+    folder.save_every = 0.0
+    folder.epoch(EPOCH)
+    read_model(folder.path, other)
+    assert (other.weight.numpy() == 0).all()
 
 
 def test_a_folder_with_a_run_is_not_overwritten(model: nn.Linear, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ Before, threads wait for each other at the end of each kernel; after, once, and 
 runs a kernel that is too short to be shared, others have something to do. It is done for kernels
 that follow each other, that together are long enough to be shared, and none of which writes memory
 that another one touches. So it comes after memory is planned: two values may have the same place.
+A kernel does nothing but write memory; checks and collectives are parts of their own, which kernels
+do not pass.
 
 Long iterations come first, so that no thread begins one when the others are about to end.
 
@@ -57,8 +59,8 @@ def _shared(calls: tuple[Call, ...]) -> tuple[Part, ...]:
     """Returns calls as sections, if there are several and threads are worth it."""
     if len(calls) < 2 or sum(call.kernel.cycles for call in calls) < SHORT:
         return calls
-    longest = sorted(range(len(calls)), key=lambda number: -_cycles_of_iteration(calls[number]))
-    return (Sections(calls, tuple(longest)),)
+    order = sorted(range(len(calls)), key=lambda number: -_cycles_of_iteration(calls[number]))
+    return (Sections(calls, tuple(order)),)
 
 
 def _cycles_of_iteration(call: Call) -> float:
@@ -68,7 +70,9 @@ def _cycles_of_iteration(call: Call) -> float:
 
 
 def _part(part: Part) -> Part:
-    """Returns a part with its regions changed; the chunks of a loop are shared already."""
+    """Returns a part with its regions changed; but if threads share the chunks of a loop, each of
+    them runs the body alone.
+    """
     match part:
         case Repeat(chunks=1):
             return replace(part, region=_region(part.region))
@@ -86,7 +90,7 @@ class _Memory:
 
     def __init__(self, call: Call) -> None:
         self.touched = list(_spans(call))
-        self.written = self.touched[: len(call.kernel.outputs)]
+        self.written = self.touched[: len(call.kernel.outputs)]  # outputs are the first buffers
 
     def meets(self, other: _Memory) -> bool:
         """Whether one of the two writes what the other one touches."""
@@ -94,8 +98,8 @@ class _Memory:
 
 
 def _spans(call: Call) -> Iterator[Span]:
-    """Yields the bytes of each buffer of a call. Those of two slots are not the same, except in the
-    arena: what a loop's body writes is bound by one slot only.
+    """Yields the bytes of each buffer of a call. Only slots in the arena share bytes with others:
+    an array outside of it has one slot, also in the body of a loop if it is written there.
     """
     for buffer, (slot, offset) in zip(call.kernel.buffers, call.places, strict=True):
         end = offset + largest(buffer.existing * buffer.dtype.itemsize)

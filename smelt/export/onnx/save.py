@@ -12,7 +12,7 @@ from smelt.atomic import write_bytes
 from smelt.compiler.frontend.builder import Builder
 from smelt.compiler.frontend.signature import Call, flatten_call
 from smelt.dtypes import DType
-from smelt.errors import ArgumentError, CompileError, MissingExtra
+from smelt.errors import ArgumentError, CompileError, GradientError, MissingExtra
 from smelt.export.collectives import check_no_collectives
 from smelt.export.evaluated import evaluated
 from smelt.export.names import input_names, state_names
@@ -108,9 +108,15 @@ def save_onnx(
     given = parsed_axes(dynamic_axes)
     axes = axes_of_inputs(given, names, call.tensors)
     builder = Builder(function, getattr(function, "__name__", type(function).__name__))
-    with evaluated(function):
-        extents, check = _extents(call, function), functools.partial(_check_inference, function)
-        traced, found = trace_any_length(builder, call, axes, extents, opset_version, check)
+    try:
+        with evaluated(function):
+            extents, check = _extents(call, function), functools.partial(_check_inference, function)
+            traced, found = trace_any_length(builder, call, axes, extents, opset_version, check)
+    except GradientError as error:
+        raise CompileError(
+            f"save_onnx: {builder.name} computes gradients, and an ONNX file has no training step; "
+            "export the module, or write the step by to_c, to_library or to_wasm"
+        ) from error
     outputs = _output_names(traced)
     lengths = _lengths_of_outputs(given, names, outputs, traced)
     written = _Written(names, outputs, axes, lengths, found, notes)

@@ -1,7 +1,8 @@
 """A linker for one object of WebAssembly: a module that takes nothing from elsewhere.
 
-All functions that the code calls are in the object, so its functions, types and globals keep their
-numbers. What is left to do is to lay out the memory, and to write the addresses of constants into
+All functions that the code calls are in the object, so its functions and types keep their numbers,
+and so does the only global, the stack pointer: it is imported by the object, and defined here, as
+number 0. What is left to do is to lay out the memory, and to write the addresses of constants into
 the code:
 
     0      the stack, which grows down: one that is too deep leaves the memory, which ends the call
@@ -94,6 +95,7 @@ def link(
         GLOBAL: _vector(variables),
         EXPORT: _vector(_exports(file, f"{name}_step", tuple(constants))),
         CODE: _relocated(file, data),
+        # memory begins as zeros, so segments of zeros need not be there
         DATA: _vector([_segment(*pair) for pair in contents.items() if any(pair[1])]),
     }
     body = b"".join(bytes([kind]) + _sized(part) for kind, part in sections.items())
@@ -105,7 +107,8 @@ def _check(file: WasmObject) -> None:
     missing = [one.name for one in file.imports if one.kind == IN_FUNCTION]
     if missing:
         raise CompileError(f"the code calls {', '.join(missing)}, which it cannot bring along")
-    # a table that the object imports is empty: addresses of functions are relocations unknown here
+    # LLVM imports a table of functions, too, in which none is: the reader knows no relocation that
+    # would put one there
     others = [x.name for x in file.imports if x.kind == IN_GLOBAL and x.name != _STACK_POINTER]
     if others:
         raise CompileError(f"the code needs {', '.join(others)}, which a module has not")
@@ -122,7 +125,9 @@ def _placed(segments: tuple[bytes, ...], start: int) -> tuple[list[int], int]:
 
 
 def _relocated(file: WasmObject, data: list[int]) -> bytes:
-    """Returns the code with the addresses of data in it, each in the five bytes left for it."""
+    """Returns the code with the addresses of data in it, each in the five bytes left for it. What
+    else a relocation may say, the number of a function, a type or a global, is there already.
+    """
     code = bytearray(file.sections[CODE])
     for one in file.relocations:
         if one.kind in (OF_ADDRESS, OF_SIGNED_ADDRESS):
@@ -155,7 +160,7 @@ def _constant(value: int) -> bytes:
 
 
 def _five_bytes(value: int, is_signed: bool) -> bytes:
-    """Returns 32 bits in LEB128, as long as it can be."""
+    """Returns 32 bits in LEB128, in five bytes whatever the value, as compilers leave them."""
     parts = [value >> shift & 127 | 128 for shift in (0, 7, 14, 21)]
     last = value >> 28 & 15
     return bytes([*parts, last | 0x70 if is_signed and last & 8 else last])
