@@ -64,6 +64,11 @@ def object_target(
     for name, value in (("target", triple), ("cpu", cpu or ""), ("features", features or "")):
         if not isinstance(value, str) or not value.isascii() or not value.isprintable():
             raise ArgumentError(f"{caller}: {name}={value!r} is no word of LLVM")
+    for feature in (features or "").split(","):
+        if feature and feature[0] not in "+-":
+            raise ArgumentError(
+                f"{caller}: features={features!r}: begin each feature with + or -, as in +{feature}"
+            )
     architecture = triple.split("-")[0]
     if any(system in triple for system in _OTHERS):
         raise ArgumentError(

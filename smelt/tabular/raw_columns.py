@@ -15,6 +15,7 @@ from smelt.data import Preprocessing
 from smelt.data.dates import PARTS
 from smelt.data.hashing import TOKEN
 from smelt.dtypes import float32, float64, int32
+from smelt.errors import ShapeError
 from smelt.export.inference import InferenceTensor
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import floor, isnan, where
@@ -102,16 +103,20 @@ class RawColumns(nn.Module):
             text: float32 (n, columns * text_features).
 
         Raises:
+            ShapeError: another number of columns.
             BoundsError: an index that the column has not.
         """
         tensors = {}
         if numbers is not None:
+            _check_columns("numbers", numbers, len(self.raw))
             tensors["numbers"] = self._scaled(numbers)
         if categories is not None:
+            _check_columns("categories", categories, len(self.categories))
             for place, (name, known) in enumerate(self.categories.items()):
                 check_bounds(f"category {name}", categories[:, place], len(known) + 1)
             tensors["categories"] = categories.long()
         if text is not None:
+            _check_columns("text", text, len(self.texts) * self.text_features)
             tensors["text"] = self._normalized(text)
         return tensors
 
@@ -159,6 +164,11 @@ HASHING: Mapping[str, str] = {
     "place": "first + |hash| modulo features",
     "adds": "1 for each word, or -1 where its hash is negative",
 }
+
+
+def _check_columns(what: str, x: Tensor, count: int) -> None:
+    if x.ndim != 2 or x.shape[1] != count:
+        raise ShapeError(f"{what}: needs the shape (n, {count}), got {x.shape}; see inputs()")
 
 
 def _columns(raw: Tensor, places: Sequence[int]) -> list[Tensor]:

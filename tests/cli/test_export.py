@@ -22,6 +22,7 @@ from smelt.cli import main
 from smelt.cli.formats import FORMATS, METADATA
 from smelt.cli.tables import read_table
 from smelt.data.images import digit_of, read_gray
+from smelt.errors import BoundsError, ShapeError
 from smelt.export import CExport, ObjectExport
 from smelt.export.c_names import CParameter
 from smelt.recipes import digits
@@ -270,6 +271,17 @@ def test_an_estimator_that_was_not_given_names_is_exported_too() -> None:
 
 
 ONES = np.arange(40.0)
+
+
+def test_inputs_that_do_not_fit_are_named() -> None:
+    table = {"a": np.arange(40.0), "place": np.array(["x", "y"] * 20, object)}
+    module = TabularRegressor(max_epochs=1, random_state=0).fit(table, ONES).inference().module
+    numbers, places = smelt.zeros(2, 1, dtype=smelt.float64), np.array([[0], [2]], np.int32)
+    assert module(numbers, smelt.tensor(places)).shape == (2,)
+    with pytest.raises(BoundsError, match=r"category place: an index lies outside 0\.\.2"):
+        module(numbers, smelt.tensor(places + 1))
+    with pytest.raises(ShapeError, match=r"numbers: needs the shape \(n, 1\), got \(2, 3\)"):
+        module(smelt.zeros(2, 3, dtype=smelt.float64), smelt.tensor(places))
 
 
 def test_the_parts_of_dates_are_those_of_the_calendar() -> None:

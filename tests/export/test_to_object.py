@@ -213,6 +213,7 @@ def test_exporting_changes_nothing_in_python(tmp_path: Path) -> None:
         ({"target": "thumbv7em-none-eabi", "cpu": "cortex-m99"}, "no CPU 'cortex-m99'"),
         ({"features": "+telepathy"}, "no feature"),
         ({"name": "my-net"}, "C identifier"),
+        ({"features": "fp16"}, r"begin each feature with \+ or -, as in \+fp16"),
     ],
 )
 def test_targets_and_names_that_are_none(
