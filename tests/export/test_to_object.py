@@ -146,7 +146,7 @@ def test_every_target_has_code_that_needs_no_c_library(target: str, tmp_path: Pa
 
 def test_headers_say_what_those_of_c_say(tmp_path: Path) -> None:
     _, step = classifier()
-    in_c = export.to_c(step, tmp_path, *batch())
+    in_c = export.to_c(step, tmp_path / "c", *batch())
     source = Path(in_c.header).read_text().splitlines()
     for target in ("thumbv7em-none-eabi", "x86_64-unknown-linux-gnu"):
         made = export.to_object(step, tmp_path / "net.o", *batch(), target=target)
