@@ -164,11 +164,12 @@ HAS_INT8 = ("digits", "DS-CNN")
 # --- compiling, linking, reading the map ----------------------------------------------------------
 
 
-def run(*command: str | Path) -> str:
-    """Runs a program and returns what it prints."""
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+def run(*command: str | Path, folder: Path | None = None) -> str:
+    """Runs a program, in a folder if one is given, and returns what it prints."""
+    words = list(map(str, command))
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{' '.join(map(str, command))}\n{done.stderr}")
+        raise SystemExit(f"{' '.join(words)}\n{done.stderr}")
     return done.stdout
 
 
@@ -287,7 +288,8 @@ def emlearn_files(folder: Path, peers: str, network: Network) -> tuple[Path, str
         arrays[f"w{number}"] = layer.weight.detach().numpy()
         arrays[f"b{number}"] = layer.bias.detach().numpy()
     np.savez(folder / "weights.npz", **arrays)
-    printed = run(peers, "-c", EMLEARN, folder / "weights.npz", folder / "emlearn.h")
+    files = folder / "weights.npz", folder / "emlearn.h"
+    printed = run(peers, "-c", EMLEARN, *files, folder=folder)  # it leaves files where it runs
     version, include = printed.split()[-2:]
     source = folder / "emlearn.c"
     source.write_text('#include "emlearn.h"\n')

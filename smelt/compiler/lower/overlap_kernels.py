@@ -24,11 +24,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from smelt.compiler.loops.tile_sizes import PARALLEL_CYCLES
 from smelt.ir.loops import trip_count
 from smelt.ir.program import Branch, Call, Part, Program, Region, Repeat, Sections, Slot
 from smelt.ir.symbolic import largest, sample
 
-SHORT = 20_000  # cycles that one thread spends alone: waking another one takes as long
 MOST = 16  # calls that run side by side; what is gained by more is little
 Span = tuple[Slot | None, int, int]  # a slot, or the arena (None); first byte, end
 
@@ -57,7 +57,7 @@ def overlap_kernels(program: Program) -> Program:
 
 def _shared(calls: tuple[Call, ...]) -> tuple[Part, ...]:
     """Returns calls as sections, if there are several and threads are worth it."""
-    if len(calls) < 2 or sum(call.kernel.cycles for call in calls) < SHORT:
+    if len(calls) < 2 or sum(call.kernel.cycles for call in calls) < PARALLEL_CYCLES:
         return calls
     order = sorted(range(len(calls)), key=lambda number: -_cycles_of_iteration(calls[number]))
     return (Sections(calls, tuple(order)),)

@@ -38,7 +38,7 @@ def sections(function: Callable[..., list[Tensor]], *arguments: Tensor) -> list[
 @pytest.fixture
 def even_short_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kernels run side by side however short they are, so that an interpreter can run them."""
-    monkeypatch.setattr(overlap_kernels, "SHORT", 0)
+    monkeypatch.setattr(overlap_kernels, "PARALLEL_CYCLES", 0)
 
 
 # --- which kernels --------------------------------------------------------------------------------
